@@ -1,0 +1,32 @@
+import type { Duplex } from 'node:stream'
+import type { Mode } from '../protocol/messages.ts'
+import type { Claim } from '../registry/registry.ts'
+
+/** A visitor's connection as the gateway sees it. */
+export interface Visitor {
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localAddress: string
+  readonly localPort: number
+}
+
+/** Where the edge sends a visitor's connection: a tunnel today, a peer gateway later. */
+export interface Upstream {
+  /** For logs and the status page. */
+  readonly id: string
+  /**
+   * A new stream to the target behind `route`; its preamble is already on the way, so what is
+   * written next reaches the target. Never throws: an upstream that is gone or full gives a stream
+   * that fails with an error. The caller closes the stream.
+   */
+  open(route: Route, visitor: Visitor): Duplex
+}
+
+/** A public name, and what stands behind it. */
+export interface Route extends Claim<Upstream> {
+  /** The name to the letter as the agent registered it: what its preamble must carry (Go agents compare bytes). */
+  readonly key: string
+  readonly mode: Mode
+  /** The agent's own name for the target. For logs and the status page only. */
+  readonly target: string
+}
