@@ -1,0 +1,81 @@
+import type { CertificateStatus } from '../certs/certificates.ts'
+import type { Mode } from '../protocol/messages.ts'
+
+/** What a gateway can say about itself: plain data, safe to show to its owner; no secrets in it. */
+export interface GatewayStatus {
+  readonly gateway: GatewaySelf
+  /** Admitted agents, longest connected first. */
+  readonly sessions: readonly SessionStatus[]
+  readonly certificates: readonly CertificateStatus[]
+}
+
+export interface GatewaySelf {
+  readonly version: string
+  readonly gatewayHost: string
+  readonly tunnelHost: string
+  /** Unix time of `start()`; undefined before it. */
+  readonly startedAtMs: number | undefined
+  /** It drains: nothing new is accepted. */
+  readonly isClosing: boolean
+  readonly addresses: GatewayAddresses
+  readonly counters: GatewayCounters
+}
+
+/** Where each listener is bound; undefined while it is not. */
+export interface GatewayAddresses {
+  readonly public: ListenAddress | undefined
+  readonly tunnel: ListenAddress | undefined
+  readonly http: ListenAddress | undefined
+  readonly dashboard: ListenAddress | undefined
+}
+
+export interface ListenAddress {
+  readonly address: string
+  readonly port: number
+}
+
+/** All since start, but for the two that say `open`. */
+export interface GatewayCounters {
+  /** Visitors' connections that are open now, on the public and the http port. */
+  readonly openConnections: number
+  readonly connections: number
+  /** Closed at once, because a limit was reached. */
+  readonly limitedConnections: number
+  /** Requests and upgrades in http mode that are being answered now. */
+  readonly openRequests: number
+  readonly requests: number
+  /** Requests that the gateway itself had to answer: 4xx and 5xx of its own, and broken transfers. */
+  readonly failedRequests: number
+  /** Connections spliced in tcp mode. */
+  readonly tcpConnections: number
+  readonly admittedAgents: number
+  readonly refusedAgents: number
+}
+
+/** One admitted agent. What the agent said of itself is its own word: escape it where it is shown. */
+export interface SessionStatus {
+  readonly id: string
+  readonly agentId: string | undefined
+  readonly agentName: string | undefined
+  readonly agentVersion: string | undefined
+  readonly agentPlatform: string | undefined
+  readonly remoteAddress: string
+  readonly connectedSinceMs: number
+  /** How long ago the last pong came; undefined before the first. */
+  readonly lastPongAgoMs: number | undefined
+  /** Round trip of the last heartbeat; undefined before the first. */
+  readonly rttMs: number | undefined
+  /** Data streams open now; the control stream is not counted. */
+  readonly streams: number
+  /** From the agent, with the multiplexer's own bytes. */
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly routes: readonly RouteStatus[]
+}
+
+export interface RouteStatus {
+  readonly name: string
+  readonly mode: Mode
+  /** As the agent names it. */
+  readonly target: string
+}
