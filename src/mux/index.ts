@@ -1,0 +1,5 @@
+export { MuxError, type MuxErrorCode } from './errors.ts'
+export { defaultOptions, type MuxOptions } from './options.ts'
+export { Session, type SessionEvents } from './session.ts'
+export type { MuxStream } from './stream.ts'
+export type { Role } from './stream-ids.ts'

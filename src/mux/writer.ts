@@ -1,0 +1,271 @@
+import type { Duplex } from 'node:stream'
+import { setImmediate } from 'node:timers'
+import { MuxError } from './errors.ts'
+import { encodeHeader, type FrameType, HEADER_BYTES } from './frame.ts'
+
+// What goes out next. Three queues, in this order:
+//
+//   answers   pings, pongs, resets, go-away: frames of the session, bounded in number
+//   urgent    streams that owe a flag (SYN, ACK) or credit; each is here at most once, so many grants
+//             of one stream become one frame
+//   ready     streams with payload or a FIN to send; one frame each, round and round
+//
+// Frames are gathered while the event loop runs and go out together, so many visitors' small writes
+// become one write of the transport. Nothing is taken from a stream while the transport is full:
+// that is where a sender feels its receiver. Written for speed.
+
+/** A stream, as the writer sees it. */
+export interface FrameSource {
+  /** In the queue of that name already? Kept by the writer. */
+  isUrgent: boolean
+  isReady: boolean
+  /** Puts the flags and credit that are owed into the batch. */
+  writeUrgent(batch: FrameBatch): void
+  /** Puts one frame into the batch; says whether there is more to send now. */
+  writeNext(batch: FrameBatch): boolean
+}
+
+export interface WriterOptions {
+  readonly maxQueuedAnswers: number
+  /** The transport failed us, or an answer too many was queued. */
+  readonly onError: (error: MuxError) => void
+}
+
+export class FrameWriter {
+  readonly #transport: Duplex
+  readonly #options: WriterOptions
+  readonly #batch = new FrameBatch()
+  #answers: Answer[] = []
+  #urgent: FrameSource[] = []
+  readonly #ready = new Fifo<FrameSource>()
+  #isScheduled = false
+  #isBlocked = false
+  #isEnded = false
+  #blockedSinceMs = 0
+  #onIdle: (() => void) | undefined
+  #bytesWritten = 0
+
+  constructor(transport: Duplex, options: WriterOptions) {
+    this.#transport = transport
+    this.#options = options
+    transport.on('drain', this.#onDrain)
+  }
+
+  get bytesWritten(): number {
+    return this.#bytesWritten
+  }
+
+  /** How long the transport has taken nothing, in ms; 0 while it takes. */
+  blockedMs(nowMs: number): number {
+    return this.#isBlocked ? nowMs - this.#blockedSinceMs : 0
+  }
+
+  answer(type: FrameType, flags: number, streamId: number, length: number): void {
+    if (this.#isEnded) return
+    if (this.#answers.length >= this.#options.maxQueuedAnswers) {
+      this.#options.onError(
+        new MuxError(
+          'MUX_QUEUE_FULL',
+          `${this.#answers.length} answers wait for a peer that does not read`,
+        ),
+      )
+      return
+    }
+    this.#answers.push({ type, flags, streamId, length })
+    this.#schedule()
+  }
+
+  urgent(source: FrameSource): void {
+    if (source.isUrgent || this.#isEnded) return
+    source.isUrgent = true
+    this.#urgent.push(source)
+    this.#schedule()
+  }
+
+  ready(source: FrameSource): void {
+    if (source.isReady || this.#isEnded) return
+    source.isReady = true
+    this.#ready.push(source)
+    this.#schedule()
+  }
+
+  /** Calls back when all that is queued now has been handed to the transport. */
+  whenIdle(callback: () => void): void {
+    this.#onIdle = callback
+    this.#schedule()
+  }
+
+  /** Sends what is queued as far as the transport takes it at once, then nothing more. */
+  end(): void {
+    if (this.#isEnded) return
+    if (!this.#isBlocked) this.#flush()
+    this.#isEnded = true
+    this.#answers = []
+    this.#urgent = []
+    this.#ready.clear()
+    this.#transport.off('drain', this.#onDrain)
+  }
+
+  // setImmediate: after all that this turn of the event loop had to read. A microtask would send each
+  // visitor's bytes in a write of its own.
+  #schedule(): void {
+    if (this.#isScheduled || this.#isBlocked) return
+    this.#isScheduled = true
+    setImmediate(this.#onImmediate)
+  }
+
+  readonly #onImmediate = () => {
+    this.#isScheduled = false
+    if (!this.#isEnded) this.#flush()
+  }
+
+  readonly #onDrain = () => {
+    this.#isBlocked = false
+    if (!this.#isEnded) this.#flush()
+  }
+
+  #flush(): void {
+    const transport = this.#transport
+    while (!this.#isEnded && this.#fill()) {
+      const pieces = this.#batch.take()
+      this.#bytesWritten += this.#batch.takenBytes
+      transport.cork()
+      for (const piece of pieces) transport.write(piece)
+      transport.uncork()
+      if (transport.writableNeedDrain || transport.destroyed) {
+        this.#isBlocked = true
+        this.#blockedSinceMs = performance.now()
+        return
+      }
+    }
+    const onIdle = this.#onIdle
+    this.#onIdle = undefined
+    onIdle?.()
+  }
+
+  /** Moves what is due into the batch; says whether there is anything. */
+  #fill(): boolean {
+    const batch = this.#batch
+    for (const { type, flags, streamId, length } of this.#answers) {
+      batch.header(type, flags, streamId, length)
+    }
+    this.#answers.length = 0
+    const urgent = this.#urgent
+    if (urgent.length > 0) {
+      this.#urgent = []
+      for (const source of urgent) {
+        source.isUrgent = false
+        source.writeUrgent(batch)
+      }
+    }
+    while (batch.bytes < BATCH_BYTES) {
+      const source = this.#ready.shift()
+      if (source === undefined) break
+      source.isReady = source.writeNext(batch)
+      if (source.isReady) this.#ready.push(source)
+    }
+    return batch.bytes > 0
+  }
+}
+
+/** Frames on their way into one write: headers and small payloads in a slab, large payloads as they are. */
+export class FrameBatch {
+  #slab = Buffer.allocUnsafeSlow(FIRST_SLAB_BYTES)
+  #from = 0
+  #at = 0
+  #pieces: Buffer[] = []
+  /** Bytes put in since the last `take`. */
+  bytes = 0
+  /** Bytes that the last `take` gave. */
+  takenBytes = 0
+
+  header(type: FrameType, flags: number, streamId: number, length: number): void {
+    if (this.#slab.length - this.#at < HEADER_BYTES) this.#newSlab()
+    encodeHeader(this.#slab, this.#at, type, flags, streamId, length)
+    this.#at += HEADER_BYTES
+    this.bytes += HEADER_BYTES
+  }
+
+  payload(piece: Buffer): void {
+    this.bytes += piece.length
+    if (piece.length <= COPY_UP_TO_BYTES) {
+      if (this.#slab.length - this.#at < piece.length) this.#newSlab()
+      this.#slab.set(piece, this.#at)
+      this.#at += piece.length
+    } else {
+      this.#closeSlice()
+      this.#pieces.push(piece)
+    }
+  }
+
+  /** The pieces to write, in order. They are the taker's: their memory is not written again. */
+  take(): Buffer[] {
+    this.#closeSlice()
+    const pieces = this.#pieces
+    this.#pieces = []
+    this.takenBytes = this.bytes
+    this.bytes = 0
+    return pieces
+  }
+
+  #closeSlice(): void {
+    if (this.#at > this.#from) this.#pieces.push(this.#slab.subarray(this.#from, this.#at))
+    this.#from = this.#at
+  }
+
+  #newSlab(): void {
+    this.#closeSlice()
+    this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
+    this.#from = 0
+    this.#at = 0
+  }
+}
+
+interface Answer {
+  readonly type: FrameType
+  readonly flags: number
+  readonly streamId: number
+  readonly length: number
+}
+
+/** A queue whose shift costs the same at any length (Array.shift moves everything when it is long). */
+export class Fifo<T> {
+  #items: (T | undefined)[] = []
+  #head = 0
+
+  get length(): number {
+    return this.#items.length - this.#head
+  }
+
+  push(item: T): void {
+    this.#items.push(item)
+  }
+
+  shift(): T | undefined {
+    if (this.#head === this.#items.length) return undefined
+    const item = this.#items[this.#head]
+    this.#items[this.#head] = undefined
+    this.#head += 1
+    if (this.#head === this.#items.length) {
+      this.#items.length = 0
+      this.#head = 0
+    } else if (this.#head >= 1024 && this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head)
+      this.#head = 0
+    }
+    return item
+  }
+
+  clear(): void {
+    this.#items.length = 0
+    this.#head = 0
+  }
+}
+
+/** One write of the transport: enough to be cheap, little enough that a ping never waits for long behind it. */
+const BATCH_BYTES = 128 * 1024
+/** Below this a copy is cheaper than one more piece in the write (measured in bench/mux). */
+const COPY_UP_TO_BYTES = 1024
+/** An idle session needs little; a busy one gets larger slabs. */
+const FIRST_SLAB_BYTES = 512
+const SLAB_BYTES = 16 * 1024
