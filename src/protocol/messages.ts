@@ -1,4 +1,18 @@
 import { ProtocolError } from './errors.ts'
+import {
+  badField,
+  type JsonObject,
+  parseJson,
+  readArray,
+  readBoolean,
+  readInteger,
+  readObject,
+  readOptionalText,
+  readText,
+  readTextMap,
+  readTexts,
+} from './json.ts'
+import { lineLimitBytes } from './lines.ts'
 
 /** How a name is served: as HTTP that the gateway reads, or as bytes after TLS. */
 export type Mode = 'http' | 'tcp'
@@ -136,16 +150,40 @@ export function parseMode(text: string): Mode | undefined {
  * only in `modes` is no offer.
  */
 export function tunnelOffers(register: Register): TunnelOffer[] {
-  throw new ProtocolError('PROTOCOL_BAD_MESSAGE', `not written yet: ${register.type}`)
+  const { tunnels = [], routes, modes } = register
+  const offers = new Map<string, TunnelOffer>()
+  for (const offer of tunnels) {
+    const target = offer.target ?? routes.get(offer.hostname)
+    offers.set(offer.hostname, target === undefined ? offer : { ...offer, target })
+  }
+  for (const [hostname, target] of routes) {
+    if (offers.has(hostname)) continue
+    offers.set(hostname, { hostname, mode: modes.get(hostname) || 'http', target })
+  }
+  return [...offers.values()]
 }
 
 /**
  * Reads one line, without its end. Unknown fields are ignored; a field that is absent or null has
  * its empty value, as in Go.
- * @throws ProtocolError PROTOCOL_BAD_MESSAGE, naming the field that is wrong.
+ * @throws ProtocolError PROTOCOL_BAD_MESSAGE, naming the field that is wrong;
+ *   PROTOCOL_LINE_TOO_LONG.
  */
 export function parseMessage(line: string): Message {
-  throw new ProtocolError('PROTOCOL_BAD_MESSAGE', `not written yet: ${line.length}`)
+  const message = readObject(parseJson(line), 'message')
+  const type = readText(message?.type, 'type')
+  if (message === undefined || type === '') throw badField('type', 'is missing')
+  switch (type) {
+    case 'register':
+      return parseRegister(message)
+    case 'ack':
+      return parseAck(message)
+    case 'ping':
+    case 'pong':
+      return { type, ts: readInteger(message.ts, `${type}.ts`) }
+    default:
+      return { type: 'unknown', name: type }
+  }
 }
 
 /**
@@ -153,5 +191,91 @@ export function parseMessage(line: string): Message {
  * @throws ProtocolError PROTOCOL_LINE_TOO_LONG when no peer would read it.
  */
 export function formatMessage(message: KnownMessage): string {
-  throw new ProtocolError('PROTOCOL_BAD_MESSAGE', `not written yet: ${message.type}`)
+  const line = JSON.stringify(message.type === 'register' ? plainRegister(message) : message, omit)
+  const bytes = Buffer.byteLength(line)
+  if (bytes <= lineLimitBytes) return `${line}\n`
+  throw new ProtocolError(
+    'PROTOCOL_LINE_TOO_LONG',
+    `the ${message.type} message has ${bytes} bytes, and a peer reads ${lineLimitBytes}: ` +
+      'offer fewer tunnels in one agent',
+  )
+}
+
+function parseRegister(message: JsonObject): Register {
+  const agent = readObject(message.agent, 'register.agent')
+  const tunnels = readArray(message.tunnels, 'register.tunnels')
+  return {
+    type: 'register',
+    token: readText(message.token, 'register.token'),
+    routes: readTextMap(message.routes, 'register.routes'),
+    modes: lowerCased(readTextMap(message.modes, 'register.modes')),
+    capabilities: readTexts(message.capabilities, 'register.capabilities') ?? [],
+    ...(agent && { agent: parseAgent(agent) }),
+    ...(tunnels && { tunnels: parseTunnels(tunnels) }),
+  }
+}
+
+function parseAgent(agent: JsonObject): AgentInfo {
+  return present({
+    id: readOptionalText(agent.id, 'register.agent.id'),
+    name: readOptionalText(agent.name, 'register.agent.name'),
+    version: readOptionalText(agent.version, 'register.agent.version'),
+    platform: readOptionalText(agent.platform, 'register.agent.platform'),
+  })
+}
+
+function parseTunnels(tunnels: readonly unknown[]): TunnelOffer[] {
+  const names = new Set<string>()
+  return tunnels.map((value, index) => {
+    const field = `register.tunnels[${index}]`
+    const offer = readObject(value, field)
+    const hostname = readText(offer?.hostname, `${field}.hostname`)
+    if (offer === undefined || hostname === '') throw badField(`${field}.hostname`, 'is missing')
+    // Two entries may say two things of the name: no reader should have to choose.
+    if (names.has(hostname)) throw badField(`${field}.hostname`, 'is there twice')
+    names.add(hostname)
+    const target = readOptionalText(offer.target, `${field}.target`)
+    const mode = readText(offer.mode, `${field}.mode`).toLowerCase() || 'http'
+    return { hostname, mode, ...present({ target }) }
+  })
+}
+
+function parseAck(message: JsonObject): Ack {
+  return {
+    type: 'ack',
+    ok: readBoolean(message.ok, 'ack.ok'),
+    capabilities: readTexts(message.capabilities, 'ack.capabilities') ?? [],
+    ...present({
+      error: readOptionalText(message.error, 'ack.error'),
+      code: readOptionalText(message.code, 'ack.code'),
+      session: readOptionalText(message.session, 'ack.session'),
+      hosts: readTexts(message.hosts, 'ack.hosts'),
+    }),
+  }
+}
+
+function plainRegister(register: Register): JsonObject {
+  const { type, token, routes, modes, ...more } = register
+  return {
+    type,
+    token,
+    routes: Object.fromEntries(routes),
+    ...(modes.size > 0 && { modes: Object.fromEntries(modes) }),
+    ...more,
+  }
+}
+
+/** For JSON.stringify: a peer that announces nothing is told nothing. */
+function omit(key: string, value: unknown): unknown {
+  return key === 'capabilities' && Array.isArray(value) && value.length === 0 ? undefined : value
+}
+
+function lowerCased(texts: ReadonlyMap<string, string>): Map<string, string> {
+  return new Map([...texts].map(([name, text]) => [name, text.toLowerCase()]))
+}
+
+/** The object without the fields that are `undefined`. */
+function present<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> }
 }

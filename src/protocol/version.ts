@@ -1,0 +1,7 @@
+/** What we can do beyond the Go program. A thing is used only when both sides have announced it. */
+export const CAPABILITIES = [
+  /** The preamble may be of version 2 (docs/wire.md, "Data streams"). */
+  'proxy-preamble',
+] as const
+
+export type Capability = (typeof CAPABILITIES)[number]
