@@ -11,6 +11,11 @@ export class Pings {
     return this.#samples.at(-1)
   }
 
+  /** How many round trips the figures rest on. */
+  get samples(): number {
+    return this.#samples.length
+  }
+
   /** The shortest of the last few round trips: the distance, without the queues of a busy moment. */
   get minRttMs(): number | undefined {
     return this.#samples.length === 0 ? undefined : Math.min(...this.#samples)

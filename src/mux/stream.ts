@@ -1,6 +1,7 @@
 import { Duplex } from 'node:stream'
 import { MuxError } from './errors.ts'
 import { Flag, FrameType } from './frame.ts'
+import type { FrameBatch } from './frame-batch.ts'
 import { ReceiveQueue } from './receive-queue.ts'
 import {
   afterFinReceived,
@@ -13,7 +14,7 @@ import {
   type Owed,
 } from './stream-state.ts'
 import { type ReceiveWindow, SendWindow } from './window.ts'
-import type { FrameBatch, FrameSource, FrameWriter } from './writer.ts'
+import type { FrameSource, FrameWriter } from './writer.ts'
 
 /** What a stream asks of its session. */
 export interface StreamHost {

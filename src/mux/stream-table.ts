@@ -1,0 +1,195 @@
+import { MuxError } from './errors.ts'
+import { Fifo } from './fifo.ts'
+import { INITIAL_WINDOW_BYTES } from './frame.ts'
+import type { MuxOptions } from './options.ts'
+import { MuxStream, type StreamHost } from './stream.ts'
+import { OwnIds, PeerIds, type Role } from './stream-ids.ts'
+import { GrowthBudget, ReceiveWindow } from './window.ts'
+
+/** What a table asks of its session. */
+export interface TableHost extends Pick<StreamHost, 'writer' | 'grant' | 'sendReset'> {
+  /** The last stream was forgotten. */
+  emptied(): void
+}
+
+/**
+ * The streams of a session, while a frame may still go out or come in for them: who opened them, which
+ * of ours wait for a place or for an answer, which are half-closed, and how much they all hold.
+ */
+export class StreamTable {
+  readonly #options: MuxOptions
+  readonly #host: TableHost
+  readonly #streamHost: StreamHost
+  readonly #growth: GrowthBudget
+  readonly #ownIds: OwnIds
+  readonly #peerIds: PeerIds
+  readonly #streams = new Map<number, MuxStream>()
+  #peerStreams = 0
+
+  /** Ours whose SYN is due or out and not answered yet, oldest first, with the time of opening. */
+  readonly #unanswered = new Map<MuxStream, number>()
+  /** Ours that wait for a place among those. */
+  readonly #queued = new Fifo<MuxStream>()
+  /** Those that we have finished and the peer has not, with the time of its last sign of life. */
+  readonly #halfClosed = new Map<MuxStream, number>()
+  /** Payload that streams we have forgotten may still bring, because it had been granted to them. */
+  #drainableBytes = INITIAL_WINDOW_BYTES
+
+  constructor(role: Role, options: MuxOptions, host: TableHost) {
+    this.#options = options
+    this.#host = host
+    this.#ownIds = new OwnIds(role)
+    this.#peerIds = new PeerIds(role)
+    this.#growth = new GrowthBudget({
+      maxWindowBytes: options.maxWindowBytes,
+      sessionBytes: options.maxWindowGrowthBytes,
+    })
+    this.#streamHost = {
+      writer: host.writer,
+      maxFrameBytes: options.maxFrameBytes,
+      unreadBytes: 0,
+      grant: host.grant,
+      sendReset: host.sendReset,
+      halfClosed: (stream) => {
+        this.#halfClosed.set(stream, performance.now())
+      },
+      forget: (stream) => this.#forget(stream),
+    }
+  }
+
+  get size(): number {
+    return this.#streams.size
+  }
+
+  get(id: number): MuxStream | undefined {
+    return this.#streams.get(id)
+  }
+
+  /** Whether only the peer can have opened a stream of this id. */
+  isPeers(stream: MuxStream): boolean {
+    return this.#peerIds.includes(stream.id)
+  }
+
+  /** A stream of ours, at once if fewer than 256 are unanswered. @throws MuxError MUX_TOO_MANY_OPENS */
+  open(): MuxStream {
+    const mayStart = this.#unanswered.size < this.#options.maxUnansweredOpens
+    if (!mayStart && this.#queued.length >= this.#options.maxQueuedOpens) {
+      const waiting = this.#queued.length
+      throw new MuxError('MUX_TOO_MANY_OPENS', `${waiting} streams wait for the peer to accept any`)
+    }
+    const stream = this.#add(this.#ownIds.take(), mayStart ? 'syn' : 'queued')
+    if (mayStart) this.#unanswered.set(stream, performance.now())
+    else this.#queued.push(stream)
+    return stream
+  }
+
+  /**
+   * Takes note of an id that the peer opens a stream with. Says whether there is room for the stream.
+   * @throws MuxError MUX_BAD_STREAM_ID
+   */
+  takePeerId(id: number): boolean {
+    this.#peerIds.take(id)
+    return this.#peerStreams < this.#options.maxPeerStreams
+  }
+
+  /** The peer's stream, under an id that was taken. */
+  accept(id: number): MuxStream {
+    this.#peerStreams += 1
+    return this.#add(id, 'ack')
+  }
+
+  /** The peer's stream is not taken; payload may be on the way to it. */
+  refuse(): void {
+    this.#drainableBytes += INITIAL_WINDOW_BYTES
+  }
+
+  /**
+   * Payload for a stream that is forgotten is no error: it may have crossed our reset. But no more than
+   * had been granted. @throws MuxError MUX_WINDOW_EXCEEDED
+   */
+  drain(bytes: number): void {
+    this.#drainableBytes -= bytes
+    if (this.#drainableBytes < 0) {
+      throw new MuxError('MUX_WINDOW_EXCEEDED', 'more payload for closed streams than was granted')
+    }
+  }
+
+  /** The peer accepted a stream of ours. */
+  accepted(stream: MuxStream): void {
+    stream.accepted()
+    this.#freePlace(stream)
+  }
+
+  /** Accounts for payload announced for a stream. @throws MuxError MUX_WINDOW_EXCEEDED, MUX_BAD_STATE */
+  expectPayload(stream: MuxStream, bytes: number): void {
+    stream.expectPayload(bytes)
+    if (this.#streamHost.unreadBytes > this.#options.maxUnreadBytes) this.#resetHeaviest()
+  }
+
+  /** The peer takes no more streams: those that had not started never will. */
+  failQueued(error: MuxError): void {
+    for (let stream = this.#queued.shift(); stream; stream = this.#queued.shift()) {
+      stream.destroy(error)
+    }
+  }
+
+  /** The session is over. */
+  endAll(error: MuxError): void {
+    this.#unanswered.clear()
+    this.#queued.clear()
+    for (const stream of this.#streams.values()) stream.sessionEnded(error)
+    this.#streams.clear()
+    this.#halfClosed.clear()
+  }
+
+  /** How long the oldest unanswered stream has waited, in ms. */
+  unansweredMs(nowMs: number): number {
+    for (const openedAtMs of this.#unanswered.values()) return nowMs - openedAtMs
+    return 0
+  }
+
+  /** Resets half-closed streams on which the peer has been silent for too long. */
+  expireHalfClosed(nowMs: number): void {
+    const { closeTimeoutMs } = this.#options
+    for (const [stream, sinceMs] of this.#halfClosed) {
+      if (stream.takeActivity()) this.#halfClosed.set(stream, nowMs)
+      else if (nowMs - sinceMs > closeTimeoutMs) {
+        const reason = `half-closed and silent for ${closeTimeoutMs} ms`
+        stream.destroy(new MuxError('MUX_STREAM_TIMEOUT', reason))
+      }
+    }
+  }
+
+  #add(id: number, owed: 'syn' | 'queued' | 'ack'): MuxStream {
+    const stream = new MuxStream(this.#streamHost, id, owed, new ReceiveWindow(this.#growth))
+    this.#streams.set(id, stream)
+    return stream
+  }
+
+  #forget(stream: MuxStream): void {
+    if (!this.#streams.delete(stream.id)) return
+    if (this.isPeers(stream)) this.#peerStreams -= 1
+    this.#halfClosed.delete(stream)
+    this.#freePlace(stream)
+    this.#drainableBytes += stream.grantedBytes
+    if (this.#streams.size === 0) this.#host.emptied()
+  }
+
+  #freePlace(stream: MuxStream): void {
+    if (!this.#unanswered.delete(stream)) return
+    let next = this.#queued.shift()
+    while (next?.destroyed) next = this.#queued.shift()
+    if (next === undefined) return
+    this.#unanswered.set(next, performance.now())
+    next.start()
+  }
+
+  #resetHeaviest(): void {
+    let heaviest: MuxStream | undefined
+    for (const stream of this.#streams.values()) {
+      if (stream.unreadBytes > (heaviest?.unreadBytes ?? 0)) heaviest = stream
+    }
+    const reason = `over ${this.#options.maxUnreadBytes} unread bytes; this stream held the most`
+    heaviest?.destroy(new MuxError('MUX_UNREAD_LIMIT', reason))
+  }
+}
