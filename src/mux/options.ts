@@ -52,7 +52,7 @@ export const defaultOptions: MuxOptions = {
   maxUnansweredOpens: 256,
   maxQueuedOpens: 16_384,
   maxPeerStreams: 20_000,
-  maxFrameBytes: 32 * 1024,
+  maxFrameBytes: 64 * 1024,
   maxWindowBytes: 16 * 1024 * 1024,
   maxWindowGrowthBytes: 64 * 1024 * 1024,
   maxUnreadBytes: 256 * 1024 * 1024,

@@ -43,6 +43,8 @@ export class MuxStream extends Duplex implements FrameSource {
   readonly id: number
   isUrgent = false
   isReady = false
+  /** Written, not yet framed. */
+  pendingBytes = 0
   readonly #host: StreamHost
   readonly #sendWindow = new SendWindow()
   readonly #receiveWindow: ReceiveWindow
@@ -51,10 +53,9 @@ export class MuxStream extends Duplex implements FrameSource {
   #owesCredit = false
   #hasSent = false
 
-  /** Written, not yet framed; `#pendingAt` bytes of the first piece are out already. */
+  /** The pieces of `pendingBytes`; `#pendingAt` bytes of the first are out already. */
   #pending: Buffer[] = []
   #pendingAt = 0
-  #pendingBytes = 0
   #onWritten: Callback | undefined
   #onFinal: Callback | undefined
 
@@ -163,7 +164,7 @@ export class MuxStream extends Duplex implements FrameSource {
    */
   sessionEnded(error: MuxError): void {
     this.#lost = error
-    const isWhole = !canReceive(this.#halves) && this.#pendingBytes === 0
+    const isWhole = !canReceive(this.#halves) && this.pendingBytes === 0
     if (!isWhole) this.destroy(error)
   }
 
@@ -189,14 +190,14 @@ export class MuxStream extends Duplex implements FrameSource {
 
   writeNext(batch: FrameBatch): boolean {
     if (!canSend(this.#halves) || this.#owed === 'queued') return false
-    const bytes = Math.min(this.#pendingBytes, this.#sendWindow.available, this.#host.maxFrameBytes)
+    const bytes = Math.min(this.pendingBytes, this.#sendWindow.available, this.#host.maxFrameBytes)
     if (bytes > 0) this.#writeData(batch, bytes)
-    else if (this.#onFinal !== undefined && this.#pendingBytes === 0) this.#writeFin(batch)
+    else if (this.#onFinal !== undefined && this.pendingBytes === 0) this.#writeFin(batch)
     return this.#hasMoreToSend
   }
 
   get #hasMoreToSend(): boolean {
-    if (this.#pendingBytes > 0) return this.#sendWindow.available > 0
+    if (this.pendingBytes > 0) return this.#sendWindow.available > 0
     return this.#onFinal !== undefined
   }
 
@@ -204,7 +205,7 @@ export class MuxStream extends Duplex implements FrameSource {
     batch.header(FrameType.Data, flagsFor(this.#owed), this.id, bytes)
     this.#owed = afterFlagsSent(this.#owed)
     this.#sendWindow.take(bytes)
-    this.#pendingBytes -= bytes
+    this.pendingBytes -= bytes
     this.#hasSent = true
     const pending = this.#pending
     let used = 0
@@ -222,7 +223,7 @@ export class MuxStream extends Duplex implements FrameSource {
       left -= length
       used += 1
     }
-    if (this.#pendingBytes > 0) {
+    if (this.pendingBytes > 0) {
       if (used > 0) this.#pending = pending.slice(used)
       return
     }
@@ -246,7 +247,7 @@ export class MuxStream extends Duplex implements FrameSource {
     if (this.#lost !== undefined) return callback(this.#lost)
     if (chunk.length === 0) return callback()
     this.#pending = [chunk]
-    this.#pendingBytes = chunk.length
+    this.pendingBytes = chunk.length
     this.#onWritten = callback
     this.#sendMore()
   }
@@ -257,7 +258,7 @@ export class MuxStream extends Duplex implements FrameSource {
     for (const { chunk } of chunks) {
       if (chunk.length === 0) continue
       pieces.push(chunk)
-      this.#pendingBytes += chunk.length
+      this.pendingBytes += chunk.length
     }
     if (pieces.length === 0) return callback()
     this.#pending = pieces
@@ -340,7 +341,7 @@ export class MuxStream extends Duplex implements FrameSource {
     this.#host.unreadBytes -= this.#receiveWindow.held
     this.#queue.clear()
     this.#pending = []
-    this.#pendingBytes = 0
+    this.pendingBytes = 0
     const reason = error ?? new MuxError('MUX_SESSION_CLOSED', `stream ${this.id} was destroyed`)
     this.#settleWrite(reason)
     this.#settleFinal(reason)

@@ -10,7 +10,9 @@ import { FrameBatch } from './frame-batch.ts'
 //   answers   pings, pongs, resets, go-away: frames of the session, bounded in number
 //   urgent    streams that owe a flag (SYN, ACK) or credit; each is here at most once, so many grants
 //             of one stream become one frame
-//   ready     streams with payload or a FIN to send; one frame each, round and round
+//   ready     streams with payload or a FIN to send; one frame each, round and round. Small ones have
+//             a queue of their own that goes first, up to half a batch: a keystroke does not wait for
+//             a turn of every download, and downloads do not starve behind keystrokes
 //
 // Frames are gathered while the event loop runs and go out together, so many visitors' small writes
 // become one write of the transport. Nothing is taken from a stream while the transport is full:
@@ -21,6 +23,8 @@ export interface FrameSource {
   /** In the queue of that name already? Kept by the writer. */
   isUrgent: boolean
   isReady: boolean
+  /** Payload that waits to be framed. */
+  readonly pendingBytes: number
   /** Puts the flags and credit that are owed into the batch. */
   writeUrgent(batch: FrameBatch): void
   /** Puts one frame into the batch; says whether there is more to send now. */
@@ -39,7 +43,8 @@ export class FrameWriter {
   readonly #batch = new FrameBatch()
   #answers: Answer[] = []
   #urgent: FrameSource[] = []
-  readonly #ready = new Fifo<FrameSource>()
+  readonly #small = new Fifo<FrameSource>()
+  readonly #large = new Fifo<FrameSource>()
   #isScheduled = false
   #isBlocked = false
   #isEnded = false
@@ -87,7 +92,8 @@ export class FrameWriter {
   ready(source: FrameSource): void {
     if (source.isReady || this.#isEnded) return
     source.isReady = true
-    this.#ready.push(source)
+    const queue = source.pendingBytes <= SMALL_BYTES ? this.#small : this.#large
+    queue.push(source)
     this.#schedule()
   }
 
@@ -104,7 +110,8 @@ export class FrameWriter {
     this.#isEnded = true
     this.#answers = []
     this.#urgent = []
-    this.#ready.clear()
+    this.#small.clear()
+    this.#large.clear()
     this.#transport.off('drain', this.#onDrain)
   }
 
@@ -160,13 +167,18 @@ export class FrameWriter {
         source.writeUrgent(batch)
       }
     }
-    while (batch.bytes < BATCH_BYTES) {
-      const source = this.#ready.shift()
-      if (source === undefined) break
-      source.isReady = source.writeNext(batch)
-      if (source.isReady) this.#ready.push(source)
-    }
+    this.#takeTurns(this.#small, BATCH_BYTES / 2)
+    this.#takeTurns(this.#large, BATCH_BYTES)
     return batch.bytes > 0
+  }
+
+  #takeTurns(queue: Fifo<FrameSource>, limitBytes: number): void {
+    while (this.#batch.bytes < limitBytes) {
+      const source = queue.shift()
+      if (source === undefined) return
+      source.isReady = false
+      if (source.writeNext(this.#batch)) this.ready(source)
+    }
   }
 }
 
@@ -179,3 +191,4 @@ interface Answer {
 
 /** One write of the transport: enough to be cheap, little enough that a ping never waits for long behind it. */
 const BATCH_BYTES = 128 * 1024
+const SMALL_BYTES = 4 * 1024
