@@ -1,0 +1,85 @@
+#!/usr/bin/env node
+import type { AgentConfig } from '../config/agent.ts'
+import { agentUsage } from './agent-usage.ts'
+import type { Invocation } from './arguments.ts'
+import { type Life, main } from './main.ts'
+
+await main({
+  usage: agentUsage,
+  async sections() {
+    const { agentEnvironment, agentSections } = await import('../config/agent.ts')
+    return [...agentSections, agentEnvironment]
+  },
+  commands: { '': run },
+})
+
+async function run(invocation: Invocation, life: Life): Promise<void> {
+  const { config, ca } = await load(invocation.value('config') ?? 'config.yaml')
+  if (invocation.has('check')) return printSummary(config)
+
+  const { createLogger } = await import('./logger.ts')
+  const log = createLogger(config)
+  life.useLogger(log)
+  const { endOfLifeNotice, programVersion } = await import('./version.ts')
+  const notice = endOfLifeNotice(process.version)
+  if (notice) log.warn(notice)
+  if (config.skipTlsVerify) log.warn("the gateway's certificate is not checked (skip_tls_verify)")
+
+  const { Agent } = await import('../client/agent.ts')
+  const { dialTls } = await import('../transport/tls.ts')
+  const { formatHostPort } = await import('../net/address.ts')
+  const { hostname: machineName } = await import('node:os')
+  const { randomUUID } = await import('node:crypto')
+  const agent = new Agent({
+    dial: dialTls({ ...config.tunnelAddr, verify: !config.skipTlsVerify, ca }),
+    token: await tokenSource(config),
+    tunnels: config.tunnels,
+    gateway: formatHostPort(config.tunnelAddr),
+    agent: {
+      id: config.agentId ?? randomUUID(),
+      name: machineName(),
+      version: programVersion(),
+      platform: `${process.platform}-${process.arch}`,
+    },
+    log,
+  })
+  await agent.run(life.signal)
+  log.info('closed')
+}
+
+/** The configuration, and the CA it names. */
+async function load(file: string): Promise<{ config: AgentConfig; ca: string | undefined }> {
+  const { readText } = await import('../config/load.ts')
+  const { parseAgentConfig } = await import('../config/agent.ts')
+  const { checkSecret } = await import('../auth/secret.ts')
+  const text = readText(file, {
+    hint: 'copy config.yaml.example, or name another one with --config',
+  })
+  const config = parseAgentConfig(text, { file, env: process.env, checkSecret })
+  const { readCertificates } = await import('./ca-file.ts')
+  const ca = config.caFile === undefined ? undefined : readCertificates(config.caFile)
+  return { config, ca }
+}
+
+/** A token for each connection: signed anew with the secret, or the one that was given. */
+async function tokenSource({ credentials }: AgentConfig): Promise<() => string> {
+  if (credentials.kind === 'token') return () => credentials.token.reveal()
+  const { signToken } = await import('../auth/jwt.ts')
+  const { issuer, expireSec } = credentials
+  return () => signToken({ secret: credentials.secret.reveal(), issuer, expireSec })
+}
+
+async function printSummary(config: AgentConfig): Promise<void> {
+  const { formatHostPort } = await import('../net/address.ts')
+  const { tunnelAddr, skipTlsVerify, caFile, credentials, tunnels } = config
+  const trust = skipTlsVerify ? 'not checked' : (caFile ?? 'public CAs')
+  const lines = [
+    'configuration ok',
+    `  gateway      ${formatHostPort(tunnelAddr)} (certificate: ${trust})`,
+    `  credentials  ${credentials.kind === 'token' ? 'a token' : 'the shared secret'}`,
+    ...tunnels.map(
+      ({ hostname, mode, target }) => `  ${mode.padEnd(12)} ${hostname} → ${target.text}`,
+    ),
+  ]
+  process.stdout.write(`${lines.join('\n')}\n`)
+}

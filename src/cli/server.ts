@@ -1,0 +1,129 @@
+#!/usr/bin/env node
+import { join } from 'node:path'
+import type { CertificateDirectory } from '../certs/certificate-directory.ts'
+import type { Issuer } from '../certs/issuer.ts'
+import type { Store } from '../certs/store.ts'
+import type { ServerConfig } from '../config/server.ts'
+import type { Logger } from '../log.ts'
+import { formatHostPort } from '../net/address.ts'
+import type { GatewayAddresses } from '../server/status.ts'
+import type { Invocation } from './arguments.ts'
+import { type Life, main } from './main.ts'
+import { serverUsage } from './server-usage.ts'
+
+await main({
+  usage: serverUsage,
+  sections: async () => (await import('../config/server.ts')).serverSections,
+  commands: { '': run, secret: printSecret },
+})
+
+async function run(invocation: Invocation, life: Life): Promise<void> {
+  const { config, ignored } = await load(invocation.value('env-file'))
+  if (invocation.has('check')) return printSummary(config, ignored)
+
+  const { createLogger } = await import('./logger.ts')
+  const log = createLogger(config)
+  life.useLogger(log)
+  const { endOfLifeNotice, programVersion } = await import('./version.ts')
+  const notice = endOfLifeNotice(process.version)
+  if (notice) log.warn(notice)
+  for (const sentence of ignored) log.warn(sentence)
+
+  const { Gateway } = await import('../server/gateway.ts')
+  const { directory, certificates } = await openCertificates(config, log)
+  const gateway = new Gateway({
+    ...config,
+    version: programVersion(),
+    jwtSecrets: config.jwtSecrets.map((secret) => secret.reveal()),
+    shutdownGraceMs: config.shutdownGraceSec * 1000,
+    certificates,
+    log,
+  })
+  await gateway.start()
+  logAddresses(gateway.addresses, config, log)
+
+  await aborted(life.signal)
+  await gateway.close()
+  await directory?.close()
+  log.info('closed')
+}
+
+async function load(envFile: string | undefined) {
+  const { loadEnvironment, requireDirectory } = await import('../config/load.ts')
+  const { findIgnoredKeys, parseServerConfig } = await import('../config/server.ts')
+  const { checkSecret } = await import('../auth/secret.ts')
+  const isOptional = envFile === undefined
+  const { env, keysOfFile, positionOf } = loadEnvironment(process.env, envFile ?? '.env', {
+    isOptional,
+  })
+  const config = parseServerConfig(env, { checkSecret, positionOf })
+  if (config.tlsCertDir !== undefined) {
+    requireDirectory(config.tlsCertDir, 'TLS_CERT_DIR', positionOf('TLS_CERT_DIR'))
+  }
+  return { config, ignored: findIgnoredKeys(env, keysOfFile) }
+}
+
+/** The operator's own certificates come first, then those that a development CA makes and a directory keeps. */
+async function openCertificates({ tlsCertDir, acmeEnv, acmeCache }: ServerConfig, log: Logger) {
+  const { Certificates } = await import('../certs/certificates.ts')
+  let directory: CertificateDirectory | undefined
+  if (tlsCertDir !== undefined) {
+    const { CertificateDirectory } = await import('../certs/certificate-directory.ts')
+    directory = await CertificateDirectory.open({ directory: tlsCertDir, log })
+  }
+  let issuing: { issuer: Issuer; store: Store } | undefined
+  if (acmeEnv === 'development') {
+    const { DevelopmentIssuer } = await import('../certs/development-issuer.ts')
+    const { FileStore } = await import('../certs/file-store.ts')
+    const issuer = await DevelopmentIssuer.load({ directory: acmeCache, log })
+    const store = new FileStore({ directory: join(acmeCache, issuer.storeName) })
+    issuing = { issuer, store }
+    log.info('visitors and agents have to trust the development CA', { file: issuer.caPath })
+  }
+  const certificates = (decide: (hostname: string) => boolean) =>
+    new Certificates({ ...issuing, directory, decide, log })
+  return { directory, certificates }
+}
+
+function logAddresses(addresses: GatewayAddresses, config: ServerConfig, log: Logger): void {
+  for (const [listener, at] of Object.entries(addresses)) {
+    if (at)
+      log.info('listening', { listener, address: formatHostPort({ ...at, host: at.address }) })
+  }
+  const port = addresses.public?.port ?? config.gatewayPort
+  log.info('ready', {
+    gateway: `https://${config.gatewayHost}${port === 443 ? '' : `:${port}`}`,
+    agents: `${config.tunnelHost}:${addresses.tunnel?.port ?? config.tunnelPort}`,
+  })
+}
+
+/** Resolves when the signal aborts. */
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
+async function printSecret(): Promise<void> {
+  const { generateSecret } = await import('../auth/secret.ts')
+  process.stdout.write(`${generateSecret()}\n`)
+}
+
+function printSummary(config: ServerConfig, ignored: readonly string[]): void {
+  const { gatewayHost, gatewayPort, httpPort, tunnelHost, tunnelPort, tlsCertDir, acmeEnv } = config
+  const sources = [
+    tlsCertDir && `yours in ${tlsCertDir}`,
+    acmeEnv === 'development' && `a development CA, kept in ${config.acmeCache}`,
+  ]
+  const dashboard = formatHostPort({ host: config.dashboardBind, port: config.dashboardPort })
+  const lines = [
+    'configuration ok',
+    `  gateway       ${gatewayHost}, ports ${gatewayPort} and ${httpPort}`,
+    `  agents        ${tunnelHost}:${tunnelPort}`,
+    `  dashboard     http://${dashboard}`,
+    `  certificates  ${sources.filter(Boolean).join(', then ')}`,
+    ...ignored.map((sentence) => `warning: ${sentence}`),
+  ]
+  process.stdout.write(`${lines.join('\n')}\n`)
+}

@@ -1,0 +1,253 @@
+import { dirname, resolve } from 'node:path'
+import type { HostPort } from '../net/address.ts'
+import { canonicalHostname } from '../net/hostname.ts'
+import { Problems } from './errors.ts'
+import {
+  type Fields,
+  optional,
+  readFields,
+  required,
+  type Section,
+  type Source,
+  type Values,
+  withDefault,
+} from './field.ts'
+import { interpolate } from './interpolate.ts'
+import { type LogSettings, logFields } from './logging.ts'
+import {
+  choice,
+  filePath,
+  flag,
+  hostAndPort,
+  hostname,
+  identifier,
+  integer,
+  secret,
+  shortText,
+  type Target,
+  target,
+  token,
+} from './parse.ts'
+import type { Secret } from './secret.ts'
+import { readYaml, type YamlMap } from './yaml.ts'
+
+/** What gotunnel-agent is told by its config.yaml, and about logs by its environment. */
+export interface AgentConfig extends LogSettings {
+  readonly tunnelAddr: HostPort
+  readonly skipTlsVerify: boolean
+  /** Absolute, or relative to the working directory. */
+  readonly caFile?: string
+  readonly credentials: Credentials
+  readonly agentId?: string
+  /** At least one; no two have the same name. */
+  readonly tunnels: readonly TunnelConfig[]
+}
+
+/** The shared secret, to sign tokens with; or a token somebody else has signed. */
+export type Credentials =
+  | {
+      readonly kind: 'secret'
+      readonly secret: Secret
+      readonly issuer: string
+      readonly expireSec: number
+    }
+  | { readonly kind: 'token'; readonly token: Secret }
+
+export interface TunnelConfig {
+  /** As it was typed. */
+  readonly hostname: string
+  readonly mode: 'http' | 'tcp'
+  readonly target: Target
+}
+
+export interface AgentConfigOptions {
+  /** For messages, and as the place relative paths start from. */
+  readonly file: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** What is wrong with a secret, if anything (`auth/secret.ts` knows). */
+  readonly checkSecret: (text: string) => string | undefined
+}
+
+const connectionFields = {
+  tunnelAddr: required(
+    'tunnel_addr',
+    hostAndPort({ defaultPort: 9443 }),
+    "The gateway's address for agents.",
+  ),
+  skipTlsVerify: withDefault(
+    'skip_tls_verify',
+    flag,
+    'false',
+    "Do not check the gateway's certificate. For trials only: use `ca_file`.",
+  ),
+  caFile: optional(
+    'ca_file',
+    filePath,
+    'PEM file with the CA to trust, in place of the public ones. Relative to this file.',
+  ),
+}
+
+const credentialFields = {
+  secret: optional('jwt_secret', secret, 'The secret shared with the gateway.'),
+  issuer: withDefault('jwt_issuer', shortText, 'gotunnel', 'Who signs, as the gateway logs it.'),
+  expireSec: withDefault(
+    'jwt_expire_sec',
+    integer({ min: 60, max: 31_536_000, unit: 'seconds' }),
+    '3600',
+    'How long a token is valid. A new one is signed for each connection.',
+  ),
+  token: optional('token', token, 'A token to present, in place of `jwt_secret`.'),
+  agentId: optional('agent_id', identifier, 'Name of this agent. Not set: made at each start.'),
+}
+
+const tunnelFields = {
+  hostname: required('hostname', hostname, 'The public name.'),
+  target: required('target', target, 'The service behind it.'),
+  mode: withDefault(
+    'mode',
+    choice(['http', 'tcp'], { tls: 'mode tls is not in this version yet' }),
+    'http',
+    '`http`: requests, by name. `tcp`: any protocol inside TLS, by SNI.',
+  ),
+}
+
+export const agentSections: readonly Section[] = [
+  { title: 'Connection', fields: connectionFields },
+  { title: 'Credentials', fields: credentialFields },
+  { title: 'Each of `tunnels`', fields: tunnelFields },
+]
+
+/** From the environment, not from the file. */
+export const agentEnvironment: Section = { title: 'Environment', fields: logFields }
+
+const tunnelLimit = 1000 // as many as the protocol takes in one registration
+
+const notYet = 'is not in this version yet'
+const refusedKeys = {
+  tunnel_hostnames: 'is gone: the gateway knows its names by itself; remove it',
+}
+const refusedTunnelKeys = {
+  listen_port: notYet,
+  ssh: notYet,
+  host_header: notYet,
+  proxy_protocol: notYet,
+  target_sni: notYet,
+  target_verify: notYet,
+}
+
+/** @throws ConfigError CONFIG_INVALID, with all that is wrong. */
+export function parseAgentConfig(text: string, options: AgentConfigOptions): AgentConfig {
+  const { file, env, checkSecret } = options
+  const problems = new Problems()
+  const logs = readFields(logFields, fromEnvironment(env), problems)
+  const root = readYaml(text, file, problems)
+  if (!root) problems.throwIfAny()
+  const config = root && parseRoot(root)
+  problems.throwIfAny()
+  return Object.freeze({ ...logs, ...config }) as AgentConfig // complete, since nothing was wrong
+
+  function parseRoot(map: YamlMap) {
+    map.allowOnly(
+      [...keysOf(connectionFields), ...keysOf(credentialFields), 'tunnels'],
+      refusedKeys,
+    )
+    const source = interpolated(map, env)
+    const connection = readFields(connectionFields, source, problems)
+    const { agentId, ...rest } = readFields(credentialFields, source, problems)
+    const weakness = rest.secret && checkSecret(rest.secret.reveal())
+    if (weakness) {
+      const at = map.entry('jwt_secret')?.at
+      problems.add({ key: 'jwt_secret', reason: weakness, ...(at && { at }) })
+    }
+    return {
+      ...connection,
+      ...(connection.caFile && { caFile: resolve(dirname(file), connection.caFile) }),
+      ...(agentId && { agentId }),
+      credentials: chooseCredentials(rest, source, problems),
+      tunnels: parseTunnels(map, env, problems),
+    }
+  }
+}
+
+function chooseCredentials(
+  values: Partial<Values<typeof credentialFields>>,
+  source: Source,
+  problems: Problems,
+): Credentials | undefined {
+  const has = (key: string) => Boolean(source.entry(key)?.text.trim())
+  const complain = (key: string, reason: string) => {
+    const at = source.entry(key)?.at ?? source.at
+    problems.add({ key, reason, ...(at && { at }) })
+  }
+  if (has('jwt_secret') && has('token')) {
+    complain('token', 'is here beside jwt_secret: keep the one that is meant')
+  } else if (!has('jwt_secret') && !has('token')) {
+    complain('jwt_secret', "is required: the gateway's JWT_SECRET; or give a token")
+  }
+  const { secret: shared, token: given, issuer, expireSec } = values
+  if (given) return { kind: 'token', token: given }
+  if (!shared || issuer === undefined || expireSec === undefined) return undefined
+  return { kind: 'secret', secret: shared, issuer, expireSec }
+}
+
+function parseTunnels(
+  map: YamlMap,
+  env: AgentConfigOptions['env'],
+  problems: Problems,
+): Partial<TunnelConfig>[] {
+  const items = map.list('tunnels')
+  const key = 'tunnels'
+  if (items === undefined || items.length === 0) {
+    const reason = 'is required: a list with at least one hostname and target'
+    if (problems.found.every((problem) => !problem.key?.startsWith(key))) {
+      problems.add({ key, reason, at: map.at })
+    }
+    return []
+  }
+  if (items.length > tunnelLimit) {
+    const reason = `has ${items.length} tunnels; ${tunnelLimit} are allowed`
+    problems.add({ key, reason, at: map.at })
+    return []
+  }
+  const lineOfName = new Map<string, number | undefined>()
+  return items.map((item) => {
+    item.allowOnly(keysOf(tunnelFields), refusedTunnelKeys)
+    const tunnel = readFields(tunnelFields, interpolated(item, env), problems)
+    const name = tunnel.hostname && canonicalHostname(tunnel.hostname)
+    if (name === undefined) return tunnel
+    const at = item.entry('hostname')?.at ?? item.at
+    if (lineOfName.has(name)) {
+      const reason = `${name} is in line ${lineOfName.get(name)} already`
+      problems.add({ key: item.pathOf('hostname'), reason, at })
+    } else {
+      lineOfName.set(name, at.line)
+    }
+    return tunnel
+  })
+}
+
+/** The map with `${VAR}` filled in. What is typed, not what it stands for, is shown in messages. */
+function interpolated(map: YamlMap, env: AgentConfigOptions['env']): Source {
+  return {
+    at: map.at,
+    pathOf: (key) => map.pathOf(key),
+    entry(key) {
+      const entry = map.entry(key)
+      if (!entry?.text.includes('${')) return entry
+      return { ...entry, ...interpolate(entry.text, env), shown: entry.text }
+    },
+  }
+}
+
+function fromEnvironment(env: AgentConfigOptions['env']): Source {
+  return {
+    entry(key) {
+      const text = env[key]
+      return text === undefined ? undefined : { text }
+    },
+  }
+}
+
+function keysOf(fields: Fields): string[] {
+  return Object.values(fields).map((field) => field.key)
+}

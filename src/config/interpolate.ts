@@ -1,0 +1,21 @@
+type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * The text with each `${NAME}` taken from the environment; `$${` gives `${`.
+ * `refused` says what cannot be filled in.
+ */
+export function interpolate(text: string, env: Environment): { text: string; refused?: string } {
+  let refused: string | undefined
+  const filled = text.replace(/(\$?)\$\{([^}]*)(\}?)/g, (all, dollar, name: string, end) => {
+    if (dollar !== '') return all.slice(1)
+    if (end === '' || !/^[A-Za-z_]\w*$/.test(name)) {
+      refused ??=
+        'wants the name of a variable in braces after the dollar sign (a plain one is written twice)'
+      return ''
+    }
+    const value = env[name]
+    if (value === undefined) refused ??= `the environment has no variable ${name}`
+    return value ?? ''
+  })
+  return refused === undefined ? { text: filled } : { text: filled, refused }
+}

@@ -1,0 +1,156 @@
+/** The kinds of values people type. What each allows is in its first line. */
+import { isIP } from 'node:net'
+import { type HostPort, parseHostPort } from '../net/address.ts'
+import { canonicalHostname } from '../net/hostname.ts'
+import { type Kind, Refusal } from './field.ts'
+import { Secret } from './secret.ts'
+
+export const port: Kind<number> = {
+  allowed: 'a port, 0 to 65535 (0: any free one)',
+  parse: (text) => integerIn(text, 0, 65_535),
+}
+
+export const hostname: Kind<string> = {
+  allowed: 'a host name, such as app.example.com',
+  parse: (text) => canonicalHostname(text) && text,
+}
+
+/** A host name in its canonical form: what we compare with, and ask certificates for. */
+export const canonicalName: Kind<string> = {
+  allowed: hostname.allowed,
+  parse: canonicalHostname,
+}
+
+export const ipAddress: Kind<string> = {
+  allowed: 'an IP address of this machine, such as 0.0.0.0 or ::1',
+  parse: (text) => (isIP(text) === 0 ? undefined : text),
+}
+
+export const loopback: Kind<string> = {
+  allowed: 'a loopback address: 127.0.0.1, ::1 or localhost',
+  parse(text) {
+    if (text === 'localhost' || text === '::1' || (isIP(text) === 4 && text.startsWith('127.'))) {
+      return text
+    }
+    if (isIP(text) === 0) return undefined
+    return new Refusal(
+      'must be a loopback address (127.0.0.1, ::1): the dashboard has no login in this version; reach it through ssh -L',
+    )
+  },
+}
+
+export const flag: Kind<boolean> = {
+  allowed: 'true or false',
+  words: ['true', 'false'],
+  parse(text) {
+    if (/^(true|yes|on)$/i.test(text)) return true
+    if (/^(false|no|off)$/i.test(text)) return false
+    return undefined
+  },
+}
+
+export const filePath: Kind<string> = {
+  allowed: 'a path',
+  parse: (text) => (text.includes('\0') ? undefined : text),
+}
+
+/** Letters, digits, `.`, `_` and `-`: what can be read aloud, logged and compared without a thought. */
+export const identifier: Kind<string> = {
+  allowed: 'up to 64 letters, digits, dots, hyphens and underscores',
+  parse: (text) => (/^[\w.-]{1,64}$/.test(text) ? text : undefined),
+}
+
+export const shortText: Kind<string> = {
+  allowed: 'a text of up to 255 characters',
+  parse: (text) => (text.length <= 255 && !/[\x00-\x1f\x7f]/.test(text) ? text : undefined),
+}
+
+/** Whether it is strong enough is not asked here (see `auth/secret.ts`). */
+export const secret: Kind<Secret> = {
+  allowed: 'a secret of at least 32 bytes (gotunnel-server secret prints one)',
+  isSecret: true,
+  parse: parseSecret,
+}
+
+export const token: Kind<Secret> = {
+  allowed: 'a token from the owner of the gateway',
+  isSecret: true,
+  parse(text) {
+    const value = parseSecret(text)
+    if (value instanceof Refusal || /^[\w-]+\.[\w-]+\.[\w-]+$/.test(text)) return value
+    return new Refusal('is no token: it has three parts of letters and digits, with dots between')
+  },
+}
+
+export function integer(options: { min: number; max: number; unit?: string }): Kind<number> {
+  const { min, max, unit } = options
+  return {
+    allowed: `a whole number${unit ? ` of ${unit}` : ''}, ${min} to ${max}`,
+    parse: (text) => integerIn(text, min, max),
+  }
+}
+
+/** One of some words, in any case. What a later version will take is refused by name. */
+export function choice<const Word extends string>(
+  words: readonly Word[],
+  refused: Readonly<Record<string, string>> = {},
+): Kind<Word> {
+  return {
+    allowed:
+      words.length === 1 ? `${words[0]}` : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`,
+    words,
+    parse(text) {
+      const typed = text.toLowerCase()
+      if (Object.hasOwn(refused, typed)) return new Refusal(`${refused[typed]}`)
+      return words.find((word) => word === typed)
+    },
+  }
+}
+
+export function hostAndPort(options: { defaultPort: number }): Kind<HostPort> {
+  const { defaultPort } = options
+  return {
+    allowed: `host:port, such as tunnel.example.com:${defaultPort}`,
+    parse: (text) => parseHostPort(text, { defaultPort }),
+  }
+}
+
+/** Where an agent connects to; `text` is what was typed, for logs and the gateway's status page. */
+export interface Target {
+  readonly kind: 'tcp'
+  readonly host: string
+  readonly port: number
+  readonly text: string
+}
+
+export const target: Kind<Target> = {
+  allowed: 'host:port, :port, port or http://host[:port]',
+  parse(text) {
+    if (/^(https:|unix:)/i.test(text)) {
+      return new Refusal('https:// and unix: targets are not in this version yet')
+    }
+    const isUrl = /^http:\/\//i.test(text)
+    if (isUrl && /^http:\/\/[^/?#]*(\/.|[?#])/i.test(text)) {
+      return new Refusal('a target has no path: http://host[:port]')
+    }
+    const address = parseHostPort(isUrl ? text.slice('http://'.length).replace(/\/$/, '') : text, {
+      // Not 127.0.0.1: what listens on ::1 only is found too, as the Go program finds it.
+      defaultHost: 'localhost',
+      ...(isUrl && { defaultPort: 80 }),
+    })
+    return address && { kind: 'tcp', ...address, text }
+  },
+}
+
+function integerIn(text: string, min: number, max: number): number | undefined {
+  if (!/^\d{1,10}$/.test(text)) return undefined
+  const value = Number(text)
+  return value >= min && value <= max ? value : undefined
+}
+
+function parseSecret(text: string): Secret | Refusal {
+  // Read with the quotes of another program's file, or with its line end: never meant.
+  if (text !== text.trim()) return new Refusal('has white space at its ends')
+  if (/[\x00-\x1f\x7f]/.test(text)) return new Refusal('has control characters in it')
+  return new Secret(text)
+}

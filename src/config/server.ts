@@ -1,0 +1,261 @@
+import { type Position, Problems } from './errors.ts'
+import {
+  type Field,
+  optional,
+  readFields,
+  required,
+  type Section,
+  type Values,
+  withDefault,
+} from './field.ts'
+import { type LogSettings, logFields } from './logging.ts'
+import {
+  canonicalName,
+  choice,
+  filePath,
+  integer,
+  ipAddress,
+  loopback,
+  port,
+  secret,
+} from './parse.ts'
+import type { Secret } from './secret.ts'
+import { closest } from './suggest.ts'
+
+/** What gotunnel-server is told by its environment. */
+export interface ServerConfig
+  extends Values<typeof nameFields>,
+    Omit<Values<typeof accessFields>, 'jwtSecret'>,
+    Omit<Values<typeof certificateFields>, 'acmeEnv'>,
+    LogSettings,
+    Values<typeof closingFields> {
+  /** All that are accepted; the first is the newest. */
+  readonly jwtSecrets: readonly Secret[]
+  readonly acmeEnv: 'development' | 'off'
+  readonly limits: Values<typeof limitFields>
+}
+
+export interface ServerConfigOptions {
+  /** What is wrong with a secret, if anything (`auth/secret.ts` knows). */
+  readonly checkSecret: (text: string) => string | undefined
+  /** Where a variable was set, if not in the environment itself. */
+  readonly positionOf?: (key: string) => Position | undefined
+}
+
+const nameFields = {
+  gatewayHost: required(
+    'GATEWAY_HOST',
+    canonicalName,
+    'Public name of the gateway itself, where its own pages are.',
+  ),
+  gatewayPort: withDefault('GATEWAY_PORT', port, '443', 'Public port for https and TLS.'),
+  httpPort: withDefault('HTTP_PORT', port, '80', 'Public port for http; redirects to https.'),
+  tunnelHost: required('TUNNEL_HOST', canonicalName, 'Public name that agents connect to.'),
+  tunnelPort: withDefault('TUNNEL_PORT', port, '9443', 'Port that agents connect to.'),
+  bindAddress: optional(
+    'BIND_ADDRESS',
+    ipAddress,
+    'The one address to listen on. Not set: all, IPv6 and IPv4.',
+  ),
+}
+
+const accessFields = {
+  jwtSecret: required(
+    'JWT_SECRET',
+    secret,
+    'The secret shared with the agents. Who has it may claim any name.',
+  ),
+  dashboardPort: withDefault('DASHBOARD_PORT', port, '8080', 'Port of the status page.'),
+  dashboardBind: withDefault(
+    'DASHBOARD_BIND',
+    loopback,
+    '127.0.0.1',
+    'Address of the status page. It has no login yet, so it stays on this machine.',
+  ),
+}
+
+const noAcmeYet =
+  "certificates from Let's Encrypt are not in this version yet: set ACME_ENV=development, or remove it and set TLS_CERT_DIR"
+
+const certificateFields = {
+  acmeEnv: optional(
+    'ACME_ENV',
+    choice(['development', 'off'], { production: noAcmeYet, staging: noAcmeYet }),
+    'Who issues certificates. `development`: a CA of our own, made at the first start. Not set: nobody, so TLS_CERT_DIR must have them.',
+  ),
+  acmeCache: withDefault(
+    'ACME_CACHE',
+    filePath,
+    './cert-cache',
+    'Directory for the issued certificates and the development CA.',
+  ),
+  tlsCertDir: optional(
+    'TLS_CERT_DIR',
+    filePath,
+    'Directory with certificates of your own (`name.crt` beside `name.key`), watched for changes. They come first.',
+  ),
+}
+
+const limitFields = {
+  connections: withDefault(
+    'MAX_CONNECTIONS',
+    integer({ min: 1, max: 1_000_000 }),
+    '15000',
+    'Visitors connected at one time.',
+  ),
+  connectionsPerAddress: withDefault(
+    'MAX_CONNECTIONS_PER_ADDRESS',
+    integer({ min: 1, max: 1_000_000 }),
+    '1000',
+    'Visitors connected at one time from one IP address.',
+  ),
+  agents: withDefault(
+    'MAX_AGENTS',
+    integer({ min: 1, max: 100_000 }),
+    '2000',
+    'Agents connected at one time.',
+  ),
+  pendingAgents: withDefault(
+    'MAX_PENDING_AGENTS',
+    integer({ min: 1, max: 100_000 }),
+    '1000',
+    'Connections of agents that are not admitted yet.',
+  ),
+  headerBytes: withDefault(
+    'MAX_HEADER_BYTES',
+    integer({ min: 1024, max: 1_048_576, unit: 'bytes' }),
+    '65536',
+    "A request's header block; beyond it the answer is 431.",
+  ),
+  headerLines: withDefault(
+    'MAX_HEADER_LINES',
+    integer({ min: 10, max: 1000 }),
+    '100',
+    "A request's header lines; beyond it the answer is 431.",
+  ),
+}
+
+const closingFields = {
+  shutdownGraceSec: withDefault(
+    'SHUTDOWN_GRACE_SEC',
+    integer({ min: 0, max: 3600, unit: 'seconds' }),
+    '15',
+    'How long running requests and connections may take to end when the gateway stops.',
+  ),
+}
+
+export const serverSections: readonly Section[] = [
+  { title: 'Names and ports', fields: nameFields },
+  { title: 'Access', fields: accessFields },
+  { title: 'Certificates', fields: certificateFields },
+  { title: 'Limits', fields: limitFields },
+  { title: 'Running', fields: { ...closingFields, ...logFields } },
+]
+
+/** Variables of later versions: said to have no effect, rather than silently having none. */
+const laterKeys = [
+  'ACME_CA_FILE',
+  'ACME_DIRECTORY_URL',
+  'ACME_EAB_HMAC',
+  'ACME_EAB_KID',
+  'ACME_EMAIL',
+  'ACME_PROFILE',
+  'DASHBOARD_PASSWORD',
+  'HTTP2',
+  'REVOCATIONS_FILE',
+  'TCP_PORTS',
+  'TRUSTED_PROXIES',
+]
+
+/** @throws ConfigError CONFIG_INVALID, with all that is wrong. */
+export function parseServerConfig(
+  env: Readonly<Record<string, string | undefined>>,
+  options: ServerConfigOptions,
+): ServerConfig {
+  const { checkSecret, positionOf } = options
+  const problems = new Problems()
+  const entry = (key: string) => {
+    const text = env[key]
+    const at = positionOf?.(key)
+    return text === undefined ? undefined : { text, ...(at && { at }) }
+  }
+  const source = { entry }
+  const names = readFields(nameFields, source, problems)
+  const { jwtSecret, ...access } = readFields(accessFields, source, problems)
+  const certificates = readFields(certificateFields, source, problems)
+  const limits = readFields(limitFields, source, problems)
+  const rest = readFields({ ...closingFields, ...logFields }, source, problems)
+
+  const weakness = jwtSecret && checkSecret(jwtSecret.reveal())
+  if (weakness) complain('JWT_SECRET', weakness)
+  if (!env.TLS_CERT_DIR?.trim() && !isIssuing(env.ACME_ENV)) {
+    complain(
+      'ACME_ENV',
+      'no certificates: set ACME_ENV=development (a CA of our own), or TLS_CERT_DIR (a directory with yours)',
+    )
+  }
+  findSharedPort({ ...names, ...access }, complain)
+  problems.throwIfAny()
+
+  function complain(key: string, reason: string): void {
+    const at = positionOf?.(key)
+    problems.add({ key, reason, ...(at && { at }) })
+  }
+  // Complete, since nothing was wrong.
+  return Object.freeze({
+    ...names,
+    ...access,
+    ...certificates,
+    ...rest,
+    jwtSecrets: [jwtSecret],
+    acmeEnv: certificates.acmeEnv ?? 'off',
+    limits,
+  }) as ServerConfig
+}
+
+/** Whether something was asked to issue; what is no allowed answer has its own problem already. */
+function isIssuing(acmeEnv: string | undefined): boolean {
+  const typed = acmeEnv?.trim().toLowerCase()
+  return Boolean(typed) && typed !== 'off'
+}
+
+type Ports = Partial<
+  Record<'gatewayPort' | 'httpPort' | 'tunnelPort' | 'dashboardPort', number | undefined>
+>
+
+function findSharedPort(ports: Ports, complain: (key: string, reason: string) => void): void {
+  const holders = new Map<number, string>()
+  for (const name of ['gatewayPort', 'httpPort', 'tunnelPort', 'dashboardPort'] as const) {
+    const { key } = name === 'dashboardPort' ? accessFields[name] : nameFields[name]
+    const value = ports[name]
+    if (value === undefined || value === 0) continue
+    const holder = holders.get(value)
+    if (holder === undefined) holders.set(value, key)
+    else complain(key, `port ${value} is ${holder}'s already; each needs its own`)
+  }
+}
+
+/**
+ * What a person may have meant for us, and we do not take: variables of later versions, and names in
+ * a `.env` file that look like one of ours misspelt. Sentences for a warning, without any values.
+ */
+export function findIgnoredKeys(
+  env: Readonly<Record<string, string | undefined>>,
+  keysOfFile: readonly string[] = [],
+): string[] {
+  const known = serverSections.flatMap(({ fields }) => Object.values(fields).map(keyOf))
+  const later = laterKeys
+    .filter((key) => env[key]?.trim())
+    .map((key) => `${key} has no effect: it is not in this version yet`)
+  const misspelt = keysOfFile
+    .filter((key) => !known.includes(key) && !laterKeys.includes(key))
+    .flatMap((key) => {
+      const meant = closest(key, known, 1 / 6) // nearer than usual: the file may be shared with other programs
+      return meant ? [`${key} has no effect: did you mean ${meant}?`] : []
+    })
+  return [...later, ...misspelt]
+}
+
+function keyOf(field: Field<unknown>): string {
+  return field.key
+}
