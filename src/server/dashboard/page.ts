@@ -73,12 +73,12 @@ ${state}
 function figures(sessions: readonly SessionStatus[], counters: GatewayCounters): Html {
   const names = sessions.reduce((sum, session) => sum + session.routes.length, 0)
   return html`<dl class="figures card">
-${figure('Agents', sessions.length, `${countWords(counters.refusedAgents)} refused since start`)}
-${figure('Names', names, 'held by these agents')}
+${figure('Agents', sessions.length, `${countWords(counters.refusedAgents)} refused`)}
+${figure('Names', names, 'held by them')}
 ${figure('Visitors', counters.openConnections, `${countWords(counters.connections)} since start`)}
 ${figure('Requests open', counters.openRequests, `${countWords(counters.requests)} since start`)}
 ${figure('TCP connections', counters.tcpConnections, 'since start')}
-${figure('Failed', counters.failedRequests, `${countWords(counters.limitedConnections)} turned away by a limit`)}
+${figure('Failed', counters.failedRequests, `${countWords(counters.limitedConnections)} over a limit`)}
 </dl>`
 }
 

@@ -52,6 +52,7 @@ th, td {
   text-align: left; vertical-align: top; overflow-wrap: anywhere;
 }
 thead th { border-top: 0; color: var(--soft); font-size: .85rem; font-weight: 400; }
+table > :first-child > tr:first-child > * { border-top: 0; }
 .plain { padding: .6rem 1.2rem; }
 code, td:first-child, .mono { font-family: ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace; font-size: .92em; }
 a { color: var(--warm); }
@@ -63,6 +64,7 @@ footer { margin-top: 2rem; color: var(--soft); font-size: .85rem; }
   thead { display: none; }
   tr { display: block; padding: .45rem 0; border-top: 1px solid var(--line); }
   th, td { display: block; padding: 0; border: 0; }
+  table > tbody:first-child > tr:first-child { border-top: 0; }
   td[data-label]::before { content: attr(data-label) ' '; color: var(--soft); font-size: .85rem; }
 }
 `
