@@ -187,7 +187,9 @@ export function parseMessage(line: string): Message {
 }
 
 /**
- * The message as one line with its `\n`, as a Go peer reads it: empty fields are left out.
+ * The message as one line with its `\n`, as a Go peer reads it: empty fields are left out. Write one
+ * at a time: the Go program starts a new JSON decoder for each message, and what came in the same
+ * read behind it is lost.
  * @throws ProtocolError PROTOCOL_LINE_TOO_LONG when no peer would read it.
  */
 export function formatMessage(message: KnownMessage): string {
