@@ -72,16 +72,18 @@ export class MemoryRegistry<C extends Claim<unknown>>
   #tell(): void {
     if (this.#isTelling) return
     this.#isTelling = true
-    for (let next = this.#untold.shift(); next !== undefined; next = this.#untold.shift()) {
+    // Goes on with what is pushed while it runs.
+    for (const [event, claim] of this.#untold) {
       try {
-        // Typed by the caller of `push`; a conditional type of EventEmitter hides it from here.
-        ;(this as EventEmitter).emit(...next)
+        // A conditional type of EventEmitter hides from here that the arguments are right.
+        ;(this as EventEmitter).emit(event, claim)
       } catch (error) {
         queueMicrotask(() => {
           throw error
         })
       }
     }
+    this.#untold.length = 0
     this.#isTelling = false
   }
 }
