@@ -1,0 +1,73 @@
+import { type Contestant, compare, cpuSeconds, row } from '../measure.ts'
+import { libp2p, type Mux, ours } from './contestants.ts'
+import { goPeer } from './go-peer.ts'
+import { connect, type TransportName, transportNames } from './transports.ts'
+
+const MiB = 1024 * 1024
+
+/**
+ * The multiplexer beside others, both ends in one process, per second of CPU that the two ends take
+ * together: the wall clock would measure how many cores a runtime can keep busy.
+ */
+export async function benchMux({ rounds }: { rounds: number }): Promise<void> {
+  const go = await goPeer()
+  console.log(`| case | ours | @chainsafe/libp2p-yamux${go ? ' | hashicorp/yamux (Go)' : ''} |`)
+  console.log(`| --- | --- | ---${go ? ' | ---' : ''} |`)
+  for (const transport of transportNames) {
+    for (const streams of [1, 8, 256]) {
+      const figures = await compare(
+        {
+          ours: inProcess(ours, transport, 512 * MiB, (mux, amount) =>
+            mux.send(streams, amount / streams),
+          ),
+          libp2p: inProcess(libp2p, transport, 64 * MiB, (mux, amount) =>
+            mux.send(streams, amount / streams),
+          ),
+          ...(go && { go: () => go('send', transport, streams, 512 * MiB) }),
+        },
+        rounds,
+      )
+      console.log(row(`send, ${transport}, ${streams} streams`, figures, perSecond('MB', 1e6)))
+    }
+  }
+  for (const streams of [1, 64]) {
+    const pingPong = (mux: Mux, times: number) => mux.pingPong(streams, 64, times / streams)
+    const figures = await compare(
+      {
+        ours: inProcess(ours, 'tcp', 25_600, pingPong),
+        libp2p: inProcess(libp2p, 'tcp', 12_800, pingPong),
+        ...(go && { go: () => go('ping-pong', 'tcp', streams, 25_600) }),
+      },
+      rounds,
+    )
+    console.log(row(`64 B there and back, tcp, ${streams} streams`, figures, perSecond('trips', 1)))
+  }
+  const openClose = (mux: Mux, times: number) => mux.openClose(times)
+  const figures = await compare(
+    {
+      ours: inProcess(ours, 'tcp', 10_000, openClose),
+      libp2p: inProcess(libp2p, 'tcp', 5_000, openClose),
+      ...(go && { go: () => go('open-close', 'tcp', 1, 10_000) }),
+    },
+    rounds,
+  )
+  console.log(row('open, one byte, close, tcp', figures, perSecond('opens', 1)))
+}
+
+function inProcess(
+  make: (ends: Awaited<ReturnType<typeof connect>>) => Mux,
+  transport: TransportName,
+  amount: number,
+  work: (mux: Mux, amount: number) => Promise<void>,
+): Contestant {
+  return async () => {
+    const mux = make(await connect(transport))
+    const seconds = await cpuSeconds(() => work(mux, amount))
+    mux.close()
+    return { amount, seconds }
+  }
+}
+
+function perSecond(unit: string, size: number): (n: number) => string {
+  return (n) => `${Math.round(n / size).toLocaleString('en')} ${unit}/s`
+}
