@@ -8,7 +8,11 @@ await main({
   usage: agentUsage,
   async sections() {
     const { agentEnvironment, agentSections } = await import('../config/agent.ts')
-    return [...agentSections, agentEnvironment]
+    const { prefixed } = await import('../config/reference.ts')
+    return [
+      ...prefixed('config.yaml', agentSections),
+      ...prefixed('Environment', [agentEnvironment]),
+    ]
   },
   commands: { '': run },
 })

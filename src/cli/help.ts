@@ -14,33 +14,25 @@ export function renderHelp(
   const heading = (text: string) => (isColoured ? `\x1b[1m${text}\x1b[0m` : text)
   const allOptions = [...usage.commands.flatMap((command) => command.options), ...commonOptions]
   const named = usage.commands.filter(({ name }) => name !== '')
-  const blocks: string[] = [
-    [usage.summary, '', heading('Usage'), ...synopses(usage).map((line) => `  ${line}`)].join('\n'),
+  const tables: [title: string, rows: Row[]][] = [
+    ['Commands', named.map(({ name, summary }) => [name, summary])],
+    ['Options', allOptions.map((option) => [optionName(option), option.doc])],
+    ...sections.map((section): [string, Row[]] => [section.title, helpRows(section)]),
+    ['Exit codes', exitCodes.map(({ code, doc }) => [String(code), doc])],
   ]
-  const add = (title: string, rows: readonly (readonly [string, string])[]) => {
-    if (rows.length > 0) blocks.push(`${heading(title)}\n${table(rows, width)}`)
-  }
-  add(
-    'Commands',
-    named.map(({ name, summary }) => [name, summary]),
-  )
-  add(
-    'Options',
-    allOptions.map((option) => [optionName(option), option.doc]),
-  )
-  for (const section of sections) add(section.title, helpRows(section))
-  add(
-    'Exit codes',
-    exitCodes.map(({ code, doc }) => [String(code), doc]),
-  )
-  blocks.push(
-    [
-      heading('Examples'),
-      ...usage.examples.flatMap(({ doc, line }) => [`  # ${doc}`, `  ${line}`]),
-    ].join('\n'),
-  )
+  const examples = usage.examples.flatMap(({ doc, line }) => [`  # ${doc}`, `  ${line}`])
+  const blocks = [
+    usage.summary,
+    [heading('Usage'), ...synopses(usage).map((line) => `  ${line}`)].join('\n'),
+    ...tables
+      .filter(([, rows]) => rows.length > 0)
+      .map(([title, rows]) => `${heading(title)}\n${table(rows, width)}`),
+    [heading('Examples'), ...examples].join('\n'),
+  ]
   return `${blocks.join('\n\n')}\n`
 }
+
+type Row = readonly [name: string, text: string]
 
 /** One line a command, for the help and for a hint beside an error. */
 export function synopses({ name, commands }: Usage): string[] {
@@ -57,23 +49,20 @@ function optionName({ name, short, value }: Option): string {
   return `${short ? `-${short}, ` : '    '}--${name}${value ? ` ${value}` : ''}`
 }
 
+const indent = 24 // where the second column starts; the same in all tables
+
 /** Two columns; the second is wrapped, and starts on a line of its own where the first is too long. */
-function table(rows: readonly (readonly [string, string])[], width: number): string {
-  const longest = Math.max(...rows.map(([name]) => name.length))
-  const indent = Math.min(Math.max(longest, 8), 22) + 4
+function table(rows: readonly Row[], width: number): string {
   return rows
     .flatMap(([name, text]) => {
-      const [first = '', ...rest] = wrap(text, width - indent)
+      const [first = '', ...rest] = wrap(text, width - indent).map(
+        (line) => ' '.repeat(indent) + line,
+      )
       const head = `  ${name}`
-      const lines =
-        head.length + 2 > indent ? [head, pad('', indent) + first] : [pad(head, indent) + first]
-      return [...lines, ...rest.map((line) => pad('', indent) + line)]
+      if (head.length + 2 > indent) return [head, first, ...rest]
+      return [head.padEnd(indent) + first.trimStart(), ...rest]
     })
     .join('\n')
-}
-
-function pad(text: string, width: number): string {
-  return text.padEnd(width)
 }
 
 function wrap(text: string, width: number): string[] {

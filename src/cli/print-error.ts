@@ -13,7 +13,8 @@ export function describeError(error: unknown, { name }: Usage): string {
   }
   if (process.env.LOG_LEVEL === 'debug') lines.push(...causes(error))
   const code = error instanceof CodedError ? error.code : ''
-  if (code === 'CLI_USAGE' || code === 'CONFIG_INVALID') lines.push(`hint: ${name} --help`)
+  if (code === 'CLI_USAGE' || code === 'CONFIG_INVALID')
+    lines.push(`hint: ${name} --help has all there is to type`)
   return `${lines.join('\n')}\n`
 }
 

@@ -10,6 +10,8 @@ export const serverUsage = {
       options: [
         {
           name: 'env-file',
+          // Node 20 takes the long one for its own too, wherever it stands (nodejs/node#54232).
+          short: 'e',
           value: 'FILE',
           doc: 'Variables for what the environment does not set. Default: .env, if there is one.',
         },

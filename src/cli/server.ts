@@ -13,7 +13,11 @@ import { serverUsage } from './server-usage.ts'
 
 await main({
   usage: serverUsage,
-  sections: async () => (await import('../config/server.ts')).serverSections,
+  async sections() {
+    const { serverSections } = await import('../config/server.ts')
+    const { prefixed } = await import('../config/reference.ts')
+    return prefixed('Environment', serverSections)
+  },
   commands: { '': run, secret: printSecret },
 })
 

@@ -112,13 +112,13 @@ const tunnelFields = {
 }
 
 export const agentSections: readonly Section[] = [
-  { title: 'Connection', fields: connectionFields },
-  { title: 'Credentials', fields: credentialFields },
-  { title: 'Each of `tunnels`', fields: tunnelFields },
+  { title: 'the gateway', fields: connectionFields },
+  { title: 'credentials', fields: credentialFields },
+  { title: 'each of tunnels', fields: tunnelFields },
 ]
 
 /** From the environment, not from the file. */
-export const agentEnvironment: Section = { title: 'Environment', fields: logFields }
+export const agentEnvironment: Section = { title: 'logs', fields: logFields }
 
 const tunnelLimit = 1000 // as many as the protocol takes in one registration
 

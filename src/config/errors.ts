@@ -69,7 +69,7 @@ export class Problems {
   }
 }
 
-const shownLength = 80 // enough to recognise what one typed
+const shownLength = 200 // enough for a path, and to recognise what one typed
 
 function quote(text: string): string {
   const shown = text.length > shownLength ? `${text.slice(0, shownLength)}…` : text

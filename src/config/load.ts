@@ -30,9 +30,9 @@ export function loadEnvironment(
     env: { ...ofFile, ...env },
     keysOfFile: Object.keys(ofFile),
     positionOf(key) {
-      if (text === undefined || env[key] !== undefined || !Object.hasOwn(ofFile, key)) {
-        return undefined
-      }
+      if (text === undefined || !Object.hasOwn(ofFile, key)) return undefined
+      // Equal: Node 20 may have read the file before us (nodejs/node#54232).
+      if (env[key] !== undefined && env[key] !== ofFile[key]) return undefined
       return { file, ...lineOf(key, text) }
     },
   }

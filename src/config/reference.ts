@@ -15,8 +15,16 @@ export function markdownTable(fields: Fields): string {
 /** All sections, each with its heading and table. */
 export function markdownSections(sections: readonly Section[]): string {
   return sections
-    .map(({ title, fields }) => `### ${title}\n\n${markdownTable(fields)}`)
+    .map(
+      ({ title, fields }) =>
+        `### ${title[0]?.toUpperCase()}${title.slice(1)}\n\n${markdownTable(fields)}`,
+    )
     .join('\n\n')
+}
+
+/** The sections with a word for where their fields stand. */
+export function prefixed(place: string, sections: readonly Section[]): Section[] {
+  return sections.map(({ title, fields }) => ({ title: `${place}: ${title}`, fields }))
 }
 
 /** The rows of a section for `--help`: the name, and what it is, what may be typed, the default. */

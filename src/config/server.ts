@@ -145,11 +145,11 @@ const closingFields = {
 }
 
 export const serverSections: readonly Section[] = [
-  { title: 'Names and ports', fields: nameFields },
-  { title: 'Access', fields: accessFields },
-  { title: 'Certificates', fields: certificateFields },
-  { title: 'Limits', fields: limitFields },
-  { title: 'Running', fields: { ...closingFields, ...logFields } },
+  { title: 'names and ports', fields: nameFields },
+  { title: 'access', fields: accessFields },
+  { title: 'certificates', fields: certificateFields },
+  { title: 'limits', fields: limitFields },
+  { title: 'running', fields: { ...closingFields, ...logFields } },
 ]
 
 /** Variables of later versions: said to have no effect, rather than silently having none. */

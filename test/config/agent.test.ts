@@ -1,0 +1,250 @@
+import { inspect } from 'node:util'
+import t from 'tap'
+import { type AgentConfig, parseAgentConfig } from '../../src/config/agent.ts'
+import { ConfigError, formatProblem } from '../../src/config/errors.ts'
+import { interpolate } from '../../src/config/interpolate.ts'
+
+const secret = 'f3c1a9d2b7e84f60a1c5d8e2934b7f6a'
+const head = `tunnel_addr: tunnel.example.com:9443\njwt_secret: ${secret}\n`
+const tunnels = 'tunnels:\n  - hostname: app.example.com\n    target: localhost:3000\n'
+
+t.test('a file of the Go program is taken as it is', async (t) => {
+  const config = parse(`
+tunnel_addr: "tunnel.example.com:9443"
+skip_tls_verify: true
+jwt_secret: "${secret}"
+jwt_issuer: "mytunnel"
+jwt_expire_sec: 600
+tunnels:
+  - hostname: "App.example.com"
+    target: "127.0.0.1:8080"
+    mode: "HTTP"
+  - hostname: ssh.example.com
+    target: :22
+    mode: tcp
+`)
+  const { credentials, ...rest } = config
+  t.strictSame(rest, {
+    logLevel: 'info',
+    logFormat: 'auto',
+    tunnelAddr: { host: 'tunnel.example.com', port: 9443 },
+    skipTlsVerify: true,
+    tunnels: [
+      {
+        hostname: 'App.example.com',
+        target: { kind: 'tcp', host: '127.0.0.1', port: 8080, text: '127.0.0.1:8080' },
+        mode: 'http',
+      },
+      {
+        hostname: 'ssh.example.com',
+        target: { kind: 'tcp', host: 'localhost', port: 22, text: ':22' },
+        mode: 'tcp',
+      },
+    ],
+  })
+  t.match(credentials, { kind: 'secret', issuer: 'mytunnel', expireSec: 600 })
+  t.equal(credentials.kind === 'secret' && credentials.secret.reveal(), secret)
+  t.notMatch(inspect(config, { depth: 9 }) + JSON.stringify(config), secret)
+})
+
+t.test('what the Go program has not: a CA, an id, a token, log settings', async (t) => {
+  const text = `
+tunnel_addr: '[::1]'
+ca_file: ../ca.pem
+agent_id: office-1
+token: aaa.bbb.ccc
+skip_tls_verify: no
+${tunnels}`
+  const config = parse(text, { LOG_LEVEL: 'warn', LOG_FORMAT: 'json' }, '/etc/gotunnel/config.yaml')
+  t.match(config, {
+    tunnelAddr: { host: '::1', port: 9443 },
+    caFile: '/etc/ca.pem',
+    agentId: 'office-1',
+    skipTlsVerify: false,
+    credentials: { kind: 'token' },
+    logLevel: 'warn',
+    logFormat: 'json',
+  })
+  t.equal(config.credentials.kind === 'token' && config.credentials.token.reveal(), 'aaa.bbb.ccc')
+})
+
+t.test('targets', async (t) => {
+  const cases: [text: string, host: string, port: number][] = [
+    ['localhost:3000', 'localhost', 3000],
+    ['192.168.1.5:80', '192.168.1.5', 80],
+    ["'[::1]:80'", '::1', 80],
+    ['db_1:5432', 'db_1', 5432],
+    [':8080', 'localhost', 8080],
+    ['8080', 'localhost', 8080],
+    ['http://nas', 'nas', 80],
+    ['http://nas/', 'nas', 80],
+    ['HTTP://nas:8080', 'nas', 8080],
+    ["'http://[fe80::1]:8080/'", 'fe80::1', 8080],
+  ]
+  for (const [text, host, port] of cases) {
+    const { tunnels } = parse(`${head}tunnels: [{ hostname: a.example, target: ${text} }]`)
+    const typed = text.replaceAll("'", '')
+    t.strictSame(tunnels[0]?.target, { kind: 'tcp', host, port, text: typed }, text)
+  }
+})
+
+t.test(`\${VAR} is taken from the environment`, async (t) => {
+  const env = { HOST: 'tunnel.example.com', SECRET: secret, PORT: '3000', EMPTY: '' }
+  const config = parse(
+    `tunnel_addr: \${HOST}:9443\njwt_secret: "\${SECRET}"\njwt_issuer: \${EMPTY}\ntunnels:\n- hostname: app.\${HOST}\n  target: :\${PORT}\n`,
+    env,
+  )
+  t.match(config, {
+    tunnelAddr: { host: 'tunnel.example.com', port: 9443 },
+    tunnels: [{ hostname: 'app.tunnel.example.com', target: { port: 3000 } }],
+    credentials: { issuer: 'gotunnel' },
+  })
+  t.strictSame(interpolate(`a $ b $HOST $\${HOST} \${HOST}`, env), {
+    text: `a $ b $HOST \${HOST} tunnel.example.com`,
+  })
+  t.strictSame(interpolate(`\${HOST`, env).refused?.slice(0, 29), 'wants the name of a variable ')
+  t.match(interpolate(`\${HOST:-x}`, env).refused, 'wants the name of a variable')
+  t.strictSame(
+    problems(`${head}tunnels:\n- hostname: \${NAME}\n  target: \${HOST}:\${PORT}0000\n`, env),
+    [
+      'config.yaml:4:13: tunnels[0].hostname: the environment has no variable NAME',
+      `config.yaml:5:11: tunnels[0].target: "\${HOST}:\${PORT}0000": must be host:port, :port, port or http://host[:port]`,
+    ],
+    'the text is shown, not what it stands for',
+  )
+  t.match(problems(`tunnel_addr: h:1\njwt_secret: \${EMPTY}\n${tunnels}`, env), [
+    /^config.yaml:2:13: jwt_secret: is required/,
+  ])
+})
+
+t.test('every problem has its line and column, and all are told at once', async (t) => {
+  const text = `tunel_addr: tunnel.example.com
+jwt_secret: hunter2
+jwt_expire_sec: 1h
+tunnels:
+  - hostname: app.example.com
+    target: https://localhost:3000
+    mode: tls
+  - hostname: APP.example.com.
+    target: unix:/run/app.sock
+    host_header: app
+    modus: tcp
+  - target: localhost
+    mode: htp
+  - plain
+`
+  t.strictSame(problems(text), [
+    'config.yaml:1:1: tunel_addr: is no key here; did you mean "tunnel_addr"?',
+    'config.yaml:1:1: tunnel_addr: is required: host:port, such as tunnel.example.com:9443',
+    'config.yaml:3:17: jwt_expire_sec: "1h": must be a whole number of seconds, 60 to 31536000',
+    'config.yaml:2:13: jwt_secret: the secret is short',
+    'config.yaml:14:5: tunnels[3]: must be a map of `key: value` lines',
+    'config.yaml:6:13: tunnels[0].target: "https://localhost:3000": https:// and unix: targets are not in this version yet',
+    'config.yaml:7:11: tunnels[0].mode: "tls": mode tls is not in this version yet',
+    'config.yaml:10:5: tunnels[1].host_header: is not in this version yet',
+    'config.yaml:11:5: tunnels[1].modus: is no key here',
+    'config.yaml:9:13: tunnels[1].target: "unix:/run/app.sock": https:// and unix: targets are not in this version yet',
+    'config.yaml:8:15: tunnels[1].hostname: app.example.com is in line 5 already',
+    'config.yaml:12:5: tunnels[2].hostname: is required: a host name, such as app.example.com',
+    'config.yaml:12:13: tunnels[2].target: "localhost": must be host:port, :port, port or http://host[:port]',
+    'config.yaml:13:11: tunnels[2].mode: "htp": must be http or tcp; did you mean "http"?',
+  ])
+})
+
+t.test('one problem each', async (t) => {
+  const cases: [text: string, problem: string | RegExp][] = [
+    [`${head}`, 'config.yaml:1:1: tunnels: is required: a list'],
+    [`${head}tunnels:\n`, 'tunnels: is required: a list'],
+    [`${head}tunnels: []\n`, 'tunnels: is required: a list'],
+    [`${head}tunnels: app.example.com\n`, 'config.yaml:3:1: tunnels: must be a list'],
+    [`${head}tunnels: {a: b}\n`, 'config.yaml:3:1: tunnels: must be a list'],
+    [`${head}${tunnels}token: a.b.c\n`, 'token: is here beside jwt_secret'],
+    [`tunnel_addr: a:1\n${tunnels}`, 'config.yaml:1:1: jwt_secret: is required'],
+    [`tunnel_addr: a:1\njwt_secret:\n${tunnels}`, 'jwt_secret: is required'],
+    [`tunnel_addr: a:1\ntoken: secret\n${tunnels}`, 'config.yaml:2:8: token: is no token'],
+    [`tunnel_addr: :9443\ntoken: a.b.c\n${tunnels}`, '":9443": must be host:port'],
+    [`tunnel_addr: [a, b]\ntoken: a.b.c\n${tunnels}`, 'tunnel_addr: must be a single value'],
+    [`${head}skip_tls_verify: maybe\n${tunnels}`, '"maybe": must be true or false'],
+    [`${head}tunnel_hostnames: [a]\n${tunnels}`, 'tunnel_hostnames: is gone'],
+    [`${head}agent_id: a b\n${tunnels}`, 'agent_id: "a b": must be up to 64 letters'],
+    [
+      `${head}jwt_secrets: ${secret}\n${tunnels}`,
+      'jwt_secrets: is no key here; did you mean "jwt_secret"?',
+    ],
+    [`${head}__proto__: 1\n${tunnels}`, '__proto__: is no key here'],
+    [`${head}? [a, b]\n: c\n${tunnels}`, ': ?: is no key here'],
+    [`${head}tunnels: [{hostname: a, target: h:0}]`, '"h:0": must be host:port'],
+    [`${head}tunnels: [{hostname: a, target: 'http://h/path'}]`, 'a target has no path'],
+    [`${head}tunnels: [{hostname: a, target: 'http://h?q'}]`, 'a target has no path'],
+    [`${head}tunnels: [{hostname: a, target: 'ftp://h'}]`, '"ftp://h": must be host:port'],
+    [`${head}tunnels: [{hostname: 1.2.3.4, target: 1}]`, '"1.2.3.4": must be a host name'],
+    [`${head}tunnels: [{hostname: *.example.com, target: 1}]`, 'begins with * must be in quotes'],
+    [
+      `${head}tunnels: [{hostname: '*.example.com', target: 1}]`,
+      '"*.example.com": must be a host name',
+    ],
+    [
+      `${head}tunnels:\n${'- {hostname: a, target: 1}\n'.repeat(1001)}`,
+      'has 1001 tunnels; 1000 are',
+    ],
+    ['', 'config.yaml: is empty'],
+    ['# nothing\n', 'config.yaml: is empty'],
+    ['- a\n', 'config.yaml: must be a map'],
+    [`${head}${head}`, /^config.yaml:3:1: this key is here twice/],
+    ['a: b\n---\nc: d\n', /^config.yaml:\d:1: only one document/],
+  ]
+  for (const [text, problem] of cases) t.match(problems(text)[0], problem, text.slice(0, 80))
+})
+
+t.test('YAML that cannot be read is told of by its place, without its text', async (t) => {
+  const cases: [text: string, problem: RegExp][] = [
+    [`jwt_secret: "${secret}\n`, /^config.yaml:2:1: something is missing here/],
+    [`jwt_secret: "${secret}\\q"\n`, /^config.yaml:1:\d+: an unknown escape in double quotes/],
+    [`jwt_secret: *${secret}\n`, /jwt_secret: a value that begins with \*/],
+    [`jwt_secret: @${secret}\n`, /^config.yaml:1:13: a value that begins with a special character/],
+    [`jwt_secret: !${secret} x\ntunnel_addr: [\n`, /^config.yaml:/],
+    [`a:\n\tjwt_secret: ${secret}\n`, /^config.yaml:2:1: indent with spaces/],
+    [`jwt_secret: ${secret}: ${secret}\n`, /^config.yaml:1:/],
+    [`jwt_secret ${secret}\ntunnel_addr: x\n`, /^config.yaml:1:/],
+    [`  jwt_secret: ${secret}\n x: y\n`, /^config.yaml:/],
+  ]
+  for (const [text, problem] of cases) {
+    const found = problems(text)
+    t.ok(
+      found.some((line) => problem.test(line)),
+      `${problem}: ${found.join(' | ')}`,
+    )
+    t.notMatch(found.join('\n'), secret, 'no secret')
+  }
+})
+
+t.test('anchors work, and a bomb of them does not go off', async (t) => {
+  const { tunnels: some } = parse(`${head}
+tunnels:
+  - &first { hostname: a.example, target: &t localhost:1 }
+  - { hostname: b.example, target: *t }
+`)
+  t.equal(some[1]?.target.port, 1)
+  const names = [...'abcdefghij']
+  const doubled = names.map((name, i) => `${name}: &${name} [*${names[i - 1]}, *${names[i - 1]}]\n`)
+  const bomb = `a: &a [x, x]\n${doubled.slice(1).join('')}`
+  t.ok(problems(`${bomb}${head}${tunnels}`).length >= 10)
+})
+
+function parse(text: string, env: Record<string, string> = {}, file = 'config.yaml'): AgentConfig {
+  return parseAgentConfig(text, {
+    file,
+    env,
+    checkSecret: (value) => (value.length < 32 ? 'the secret is short' : undefined),
+  })
+}
+
+function problems(text: string, env?: Record<string, string>): string[] {
+  try {
+    parse(text, env)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map(formatProblem)
+    throw error
+  }
+  return []
+}

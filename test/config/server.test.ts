@@ -1,0 +1,263 @@
+import { inspect } from 'node:util'
+import t from 'tap'
+import { ConfigError, formatProblem } from '../../src/config/errors.ts'
+import { loadEnvironment, readText, requireDirectory } from '../../src/config/load.ts'
+import { Secret } from '../../src/config/secret.ts'
+import { findIgnoredKeys, parseServerConfig } from '../../src/config/server.ts'
+import { closest } from '../../src/config/suggest.ts'
+
+const secret = 'f3c1a9d2b7e84f60a1c5d8e2934b7f6a'
+const good = {
+  GATEWAY_HOST: 'gateway.example.com',
+  TUNNEL_HOST: 'tunnel.example.com',
+  JWT_SECRET: secret,
+  ACME_ENV: 'development',
+}
+
+t.test('the three names and a source of certificates are enough', async (t) => {
+  const config = parseServerConfig(good, { checkSecret })
+  const { jwtSecrets, ...rest } = config
+  t.strictSame(rest, {
+    gatewayHost: 'gateway.example.com',
+    gatewayPort: 443,
+    httpPort: 80,
+    tunnelHost: 'tunnel.example.com',
+    tunnelPort: 9443,
+    dashboardPort: 8080,
+    dashboardBind: '127.0.0.1',
+    acmeEnv: 'development',
+    acmeCache: './cert-cache',
+    limits: {
+      connections: 15_000,
+      connectionsPerAddress: 1000,
+      agents: 2000,
+      pendingAgents: 1000,
+      headerBytes: 65_536,
+      headerLines: 100,
+    },
+    shutdownGraceSec: 15,
+    logLevel: 'info',
+    logFormat: 'auto',
+  })
+  t.strictSame(
+    jwtSecrets.map((each) => each.reveal()),
+    [secret],
+  )
+  t.ok(Object.isFrozen(config))
+})
+
+t.test('every value is read in its canonical form', async (t) => {
+  const config = parse({
+    GATEWAY_HOST: ' Gateway.Example.COM. ',
+    GATEWAY_PORT: ' 0 ',
+    HTTP_PORT: '0',
+    BIND_ADDRESS: '::1',
+    DASHBOARD_BIND: 'localhost',
+    ACME_ENV: 'OFF',
+    TLS_CERT_DIR: '/etc/certs',
+    SHUTDOWN_GRACE_SEC: '0',
+    LOG_LEVEL: 'Debug',
+  })
+  t.match(config, {
+    gatewayHost: 'gateway.example.com',
+    gatewayPort: 0,
+    httpPort: 0,
+    bindAddress: '::1',
+    dashboardBind: 'localhost',
+    acmeEnv: 'off',
+    tlsCertDir: '/etc/certs',
+    shutdownGraceSec: 0,
+    logLevel: 'debug',
+  })
+  t.equal(parse({ GATEWAY_PORT: '', LOG_LEVEL: ' ' }).gatewayPort, 443, 'empty is not set')
+  const own = parse({ ACME_ENV: undefined, TLS_CERT_DIR: 'certs' })
+  t.equal(own.acmeEnv, 'off', 'own certificates need no issuer')
+})
+
+t.test('what is not allowed is named, with what is', async (t) => {
+  const cases: [env: Record<string, string | undefined>, problem: string][] = [
+    [{ GATEWAY_HOST: undefined }, 'GATEWAY_HOST: is required: a host name'],
+    [{ GATEWAY_HOST: '10.0.0.1' }, 'GATEWAY_HOST: "10.0.0.1": must be a host name'],
+    [{ TUNNEL_HOST: '*.example.com' }, 'TUNNEL_HOST: "*.example.com": must be a host name'],
+    [{ GATEWAY_PORT: '65536' }, 'GATEWAY_PORT: "65536": must be a port, 0 to 65535'],
+    [{ GATEWAY_PORT: '-1' }, 'GATEWAY_PORT: "-1": must be a port'],
+    [{ GATEWAY_PORT: '0x50' }, 'GATEWAY_PORT: "0x50": must be a port'],
+    [{ GATEWAY_PORT: '443 8443' }, 'GATEWAY_PORT: "443 8443": must be a port'],
+    [{ HTTP_PORT: '443' }, "HTTP_PORT: port 443 is GATEWAY_PORT's already"],
+    [{ DASHBOARD_PORT: '9443' }, "DASHBOARD_PORT: port 9443 is TUNNEL_PORT's already"],
+    [{ BIND_ADDRESS: 'eth0' }, 'BIND_ADDRESS: "eth0": must be an IP address'],
+    [{ DASHBOARD_BIND: '0.0.0.0' }, 'DASHBOARD_BIND: "0.0.0.0": must be a loopback address'],
+    [{ DASHBOARD_BIND: 'intranet' }, 'DASHBOARD_BIND: "intranet": must be a loopback address'],
+    [{ JWT_SECRET: undefined }, 'JWT_SECRET: is required: a secret of at least 32 bytes'],
+    [{ JWT_SECRET: 'hunter2' }, 'JWT_SECRET: the secret is short'],
+    [{ JWT_SECRET: ` ${secret}` }, 'JWT_SECRET: has white space at its ends'],
+    [{ JWT_SECRET: `${secret}\u0007x` }, 'JWT_SECRET: has control characters in it'],
+    [
+      { ACME_ENV: 'production' },
+      'ACME_ENV: "production": certificates from Let\'s Encrypt are not',
+    ],
+    [{ ACME_ENV: 'Staging' }, 'ACME_ENV: "Staging": certificates from Let\'s Encrypt are not'],
+    [
+      { ACME_ENV: 'develpment' },
+      'ACME_ENV: "develpment": must be development or off; did you mean "development"?',
+    ],
+    [{ ACME_ENV: undefined }, 'ACME_ENV: no certificates: set ACME_ENV=development'],
+    [{ ACME_ENV: 'off' }, 'ACME_ENV: no certificates: set ACME_ENV=development'],
+    [{ SHUTDOWN_GRACE_SEC: '15s' }, '"15s": must be a whole number of seconds, 0 to 3600'],
+    [{ MAX_HEADER_BYTES: '64' }, '"64": must be a whole number of bytes, 1024 to 1048576'],
+    [{ MAX_AGENTS: '99999999999999999999' }, 'must be a whole number, 1 to 100000'],
+    [{ LOG_LEVEL: 'warning' }, 'LOG_LEVEL: "warning": must be debug, info, warn or error'],
+    [{ LOG_FORMAT: 'jsno' }, 'did you mean "json"?'],
+  ]
+  for (const [env, problem] of cases) {
+    const [line, ...more] = problemsOf(env)
+    t.match(line, problem)
+    t.strictSame(more, [], `only one problem with ${JSON.stringify(env)}`)
+  }
+})
+
+t.test('all problems are told at once, and none shows a secret', async (t) => {
+  const env = {
+    GATEWAY_PORT: 'https',
+    TUNNEL_HOST: 'bad host\u001b[31m\n',
+    JWT_SECRET: 'hunter2',
+    LOG_LEVEL: 'x'.repeat(500),
+  }
+  const error = t.throws(() => parseServerConfig(env, { checkSecret })) as unknown as ConfigError
+  t.match(error, { name: 'ConfigError', code: 'CONFIG_INVALID' })
+  t.match(error.message, 'the configuration has 6 problems')
+  const text = error.problems.map(formatProblem).join('\n')
+  t.equal(text.split('\n').length, 6)
+  for (const key of [
+    'GATEWAY_HOST',
+    'GATEWAY_PORT',
+    'TUNNEL_HOST',
+    'JWT_SECRET',
+    'LOG_LEVEL',
+    'ACME_ENV',
+  ]) {
+    t.match(text, new RegExp(`^${key}: `, 'm'))
+  }
+  t.notMatch(text, 'hunter2')
+  t.notMatch(text, '\u001b')
+  t.ok(text.length < 1500, 'long values are cut')
+})
+
+t.test('a secret prints as [secret], wherever it turns up', async (t) => {
+  const value = new Secret(secret)
+  t.equal(`${value}`, '[secret]')
+  t.equal(String(value) + value, '[secret][secret]')
+  t.equal(JSON.stringify({ value }), '{"value":"[secret]"}')
+  t.equal(inspect({ value }, { depth: 9, showHidden: true }), '{ value: [secret] }')
+  t.equal(value.reveal(), secret)
+  const config = parseServerConfig(good, { checkSecret })
+  t.notMatch(inspect(config, { depth: 9, showHidden: true }) + JSON.stringify(config), secret)
+})
+
+t.test('a .env file lies under the environment, and problems name its lines', async (t) => {
+  const dir = t.testdir({
+    '.env': `\ufeff# comment
+export GATEWAY_HOST=gateway.example.com
+GATEWAY_PORT = "70000" # too large
+TUNNEL_PORT=1
+TUNNEL_PORT=x
+JWT_SECRET='short'
+__proto__=polluted
+`,
+    dir: {},
+  })
+  const file = `${dir}/.env`
+  const { env, positionOf, keysOfFile } = loadEnvironment(
+    { TUNNEL_HOST: 'tunnel.example.com', JWT_SECRET: secret, ACME_ENV: 'development' },
+    file,
+    { isOptional: false },
+  )
+  t.equal(env.JWT_SECRET, secret, 'the environment wins')
+  t.equal(positionOf('JWT_SECRET'), undefined)
+  t.ok(keysOfFile.includes('JWT_SECRET'))
+  t.equal(({} as Record<string, unknown>).polluted, undefined)
+  t.strictSame(
+    problems(() => parseServerConfig(env, { checkSecret, positionOf })),
+    [
+      `${file}:3: GATEWAY_PORT: "70000": must be a port, 0 to 65535 (0: any free one)`,
+      `${file}:5: TUNNEL_PORT: "x": must be a port, 0 to 65535 (0: any free one)`,
+    ],
+  )
+  t.equal(loadEnvironment({}, `${dir}/none`, { isOptional: true }).env.A, undefined)
+  t.throws(() => loadEnvironment({}, `${dir}/none`, { isOptional: false }), {
+    code: 'CONFIG_FILE_MISSING',
+    message: `${dir}/none does not exist`,
+  })
+  t.throws(() => readText(`${dir}/dir`), { code: 'CONFIG_FILE_UNREADABLE' })
+  t.throws(() => readText('/dev/zero/x'), { code: 'CONFIG_FILE_UNREADABLE' })
+  t.doesNotThrow(() => requireDirectory(dir, 'TLS_CERT_DIR'))
+  t.match(
+    problems(() => requireDirectory(file, 'TLS_CERT_DIR', { file: '.env', line: 2 })),
+    [/^\.env:2: TLS_CERT_DIR: ".*\.env": is no directory$/],
+  )
+})
+
+t.test('what would have no effect is said', async (t) => {
+  const env = {
+    HTTP2: 'off',
+    TRUSTED_PROXIES: '',
+    PATH: '/bin',
+    GATEWAY_HOTS: 'x',
+    HTTP_PROXY: 'y',
+  }
+  const keysOfFile = [
+    'GATEWAY_HOTS',
+    'log_level',
+    'HTTP_PROXY',
+    'POSTGRES_PASSWORD',
+    'TUNNEL_PORT',
+    'DB_PORT',
+  ]
+  t.strictSame(findIgnoredKeys(env), ['HTTP2 has no effect: it is not in this version yet'])
+  t.strictSame(findIgnoredKeys(env, keysOfFile), [
+    'HTTP2 has no effect: it is not in this version yet',
+    'GATEWAY_HOTS has no effect: did you mean GATEWAY_HOST?',
+    'log_level has no effect: did you mean LOG_LEVEL?',
+  ])
+})
+
+t.test(
+  'a misspelt word is recognised by a letter too many, too few, wrong or swapped',
+  async (t) => {
+    const words = ['hostname', 'target', 'mode']
+    const cases = [
+      ['hostnam', 'hostname'],
+      ['hostnames', 'hostname'],
+      ['HOST-NAME', 'hostname'],
+      ['tagret', 'target'],
+      ['mods', 'mode'],
+      ['modus', undefined],
+      ['port', undefined],
+      ['', undefined],
+      ['x'.repeat(100_000), undefined],
+    ] as const
+    for (const [word, meant] of cases) t.equal(closest(word, words), meant, word.slice(0, 20))
+  },
+)
+
+function parse(changes: Record<string, string | undefined>) {
+  return parseServerConfig({ ...good, ...changes }, { checkSecret })
+}
+
+function problemsOf(changes: Record<string, string | undefined>): string[] {
+  return problems(() => parse(changes))
+}
+
+function problems(parsing: () => unknown): string[] {
+  try {
+    parsing()
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map(formatProblem)
+    throw error
+  }
+  return []
+}
+
+function checkSecret(text: string): string | undefined {
+  return text.length < 32 ? 'the secret is short' : undefined
+}
