@@ -1,9 +1,20 @@
-import type { SecureContext } from 'node:tls'
-import type { CertificateStatus } from '../certs/certificates.ts'
+import type { Server } from 'node:http'
 import type { Logger } from '../log.ts'
+import { MemoryRegistry } from '../registry/memory-registry.ts'
 import type { Registry } from '../registry/registry.ts'
-import type { GatewayLimits } from './limits.ts'
-import type { GatewayAddresses, GatewayStatus } from './status.ts'
+import { createAgentPort } from './agent-port.ts'
+import type { CertificateSource } from './certificate-source.ts'
+import { createDashboardServer } from './dashboard/server.ts'
+import { Connections } from './edge/connections.ts'
+import { Counters } from './edge/counters.ts'
+import { createHttpRedirector } from './edge/http.ts'
+import { HttpsEdge } from './edge/https.ts'
+import { createPublicPort } from './edge/public.ts'
+import { ServerError } from './errors.ts'
+import { defaultLimits, type GatewayLimits } from './limits.ts'
+import { Listeners } from './listeners.ts'
+import type { GatewayAddresses, GatewayCounters, GatewayStatus } from './status.ts'
+import { Tunnels } from './tunnels.ts'
 import type { Route } from './upstream.ts'
 
 export interface GatewayOptions {
@@ -11,7 +22,7 @@ export interface GatewayOptions {
   readonly version: string
   /** Canonical; the gateway's own page, and the certificate of visitors who name no host. */
   readonly gatewayHost: string
-  /** Canonical; where agents connect. May equal `gatewayHost` on a tunnel port of its own. */
+  /** Canonical; where agents connect. May equal `gatewayHost`: agents then need the tunnel port. */
   readonly tunnelHost: string
   /** Ports: 0 means any free one, see `addresses`. */
   readonly gatewayPort: number
@@ -27,8 +38,8 @@ export interface GatewayOptions {
   readonly shutdownGraceMs: number
   readonly limits?: Partial<GatewayLimits>
   /**
-   * Makes the source of certificates. `decide` is the gate: only for names it allows, the gateway's own and
-   * those that an agent holds, may a certificate be made. The gateway closes what it gets.
+   * Makes the source of certificates. `decide` is the gate: only for names it allows, the gateway's own
+   * and those that an agent holds, may a certificate be made. The gateway closes what it gets.
    */
   readonly certificates: (decide: (hostname: string) => boolean) => CertificateSource
   /** Default: a registry in memory, for one gateway. */
@@ -36,24 +47,146 @@ export interface GatewayOptions {
   readonly log: Logger
 }
 
-/** What the gateway asks of `Certificates` in certs/certificates.ts. */
-export interface CertificateSource {
-  contextFor(hostname: string): Promise<SecureContext | undefined>
-  hasAtHand(hostname: string): Promise<boolean>
-  status(): readonly CertificateStatus[]
-  close(): Promise<void> | void
-}
-
 /** The gateway: its listeners, the agents behind it, and the registry that joins the two. */
-export declare class Gateway {
-  constructor(options: GatewayOptions)
+export class Gateway {
+  readonly #options: GatewayOptions
+  readonly #certificates: CertificateSource
+  readonly #connections: Connections
+  readonly #counters = new Counters()
+  readonly #tunnels: Tunnels
+  readonly #https: HttpsEdge
+  readonly #dashboard: Server
+  readonly #listeners: Listeners
+  #startedAtMs: number | undefined
+  #closed: Promise<void> | undefined
+
+  constructor(options: GatewayOptions) {
+    this.#options = options
+    const { gatewayHost, tunnelHost, bindAddress, jwtSecrets, log } = options
+    const limits = { ...defaultLimits, ...options.limits }
+    const { headerBytes, headerLines } = limits
+    const ownNames = [gatewayHost, tunnelHost]
+    const registry = options.registry ?? new MemoryRegistry<Route>()
+    const isKnown = (name: string) => ownNames.includes(name) || registry.lookup(name) !== undefined
+    const publicPort = () => this.addresses.public?.port ?? options.gatewayPort
+
+    const certificates = options.certificates(isKnown)
+    const connections = new Connections(limits)
+    const tunnels = new Tunnels({ registry, jwtSecrets, ownNames, limits, log })
+    const counters = this.#counters
+    const context = { registry, gatewayHost, tunnelHost, certificates, connections, counters, log }
+    const agents = createAgentPort({ ...context, tunnels })
+    const https = new HttpsEdge({ ...context, headerBytes, headerLines, publicPort })
+    const edge = createPublicPort({ ...context, https, agents })
+    const http = createHttpRedirector({ isKnown, publicPort, headerLines, connections })
+    const status = () => this.status()
+    const dashboard = createDashboardServer({ status, allowedHosts: [gatewayHost] })
+
+    this.#certificates = certificates
+    this.#connections = connections
+    this.#tunnels = tunnels
+    this.#https = https
+    this.#dashboard = dashboard
+    this.#listeners = new Listeners({
+      public: {
+        server: edge,
+        port: options.gatewayPort,
+        host: bindAddress,
+        setting: 'GATEWAY_PORT',
+      },
+      tunnel: {
+        server: agents,
+        port: options.tunnelPort,
+        host: bindAddress,
+        setting: 'TUNNEL_PORT',
+      },
+      http: { server: http, port: options.httpPort, host: bindAddress, setting: 'HTTP_PORT' },
+      dashboard: {
+        server: dashboard,
+        port: options.dashboardPort,
+        host: options.dashboardBind,
+        setting: 'DASHBOARD_PORT',
+      },
+    })
+  }
+
+  get addresses(): GatewayAddresses {
+    return this.#listeners.addresses
+  }
+
   /**
    * Binds all listeners, or none of them.
-   * @throws ServerError SERVER_LISTEN_FAILED, naming the setting to change.
+   * @throws ServerError SERVER_LISTEN_FAILED, naming the setting to change; the gateway is closed then.
    */
-  start(): Promise<void>
+  async start(): Promise<void> {
+    if (this.#startedAtMs !== undefined || this.#closed !== undefined) {
+      throw new ServerError('SERVER_NOT_STARTABLE', 'a gateway starts once: make a new one')
+    }
+    this.#startedAtMs = Date.now()
+    try {
+      await this.#listeners.bind()
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+  }
+
   /** Drains: nothing new is accepted, running streams get `shutdownGraceMs`, then all ends. Idempotent. */
-  close(): Promise<void>
-  status(): GatewayStatus
-  readonly addresses: GatewayAddresses
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #close(): Promise<void> {
+    const { log, shutdownGraceMs } = this.#options
+    // Nothing new: no connections, no agents, no requests after those that are being served.
+    this.#listeners.stop()
+    this.#tunnels.refuseAll()
+    this.#https.drain()
+    const running = { visitors: this.#connections.openCount, agents: this.#tunnels.status().length }
+    if (running.visitors > 0)
+      log.info('closing when what runs has ended', { ...running, shutdownGraceMs })
+
+    // What runs may end. Agents are told to expect no more, and leave when their streams have ended.
+    await Promise.all([
+      this.#connections.close(shutdownGraceMs),
+      this.#tunnels.close(shutdownGraceMs),
+    ])
+
+    // The rest has no one to serve any more.
+    this.#https.close()
+    this.#dashboard.closeAllConnections()
+    await this.#certificates.close()
+  }
+
+  status(): GatewayStatus {
+    const { version, gatewayHost, tunnelHost } = this.#options
+    return {
+      gateway: {
+        ...{ version, gatewayHost, tunnelHost },
+        startedAtMs: this.#startedAtMs,
+        isClosing: this.#closed !== undefined,
+        addresses: this.addresses,
+        counters: this.#counted(),
+      },
+      sessions: this.#tunnels.status(),
+      certificates: this.#certificates.status(),
+    }
+  }
+
+  #counted(): GatewayCounters {
+    const { openRequests, requests, failedRequests, tcpConnections } = this.#counters
+    return {
+      openConnections: this.#connections.openCount,
+      connections: this.#connections.totalCount,
+      limitedConnections: this.#connections.limitedCount,
+      ...{ openRequests, requests, failedRequests, tcpConnections },
+      admittedAgents: this.#tunnels.admittedCount,
+      refusedAgents: this.#tunnels.refusedCount,
+    }
+  }
 }

@@ -1,0 +1,162 @@
+import { randomBytes } from 'node:crypto'
+import type { Identity } from '../auth/identity.ts'
+import { verifyToken } from '../auth/jwt.ts'
+import type { MuxStream, Session } from '../mux/index.ts'
+import { type Ack, AckError, formatMessage, type Message } from '../protocol/messages.ts'
+import { CAPABILITIES } from '../protocol/version.ts'
+import { RegistryError } from '../registry/errors.ts'
+import type { Registry } from '../registry/registry.ts'
+import { readMessages, sendMessage } from './control.ts'
+import { reasonOf, ServerError } from './errors.ts'
+import { type OfferedRoute, offeredRoutes, Refusal } from './offer.ts'
+import { Tunnel } from './tunnel.ts'
+import type { Route } from './upstream.ts'
+
+/** For the first stream, and again for the first message on it. */
+export const registerTimeoutMs = 10_000
+/** For a refusal to leave. */
+const refusalTimeoutMs = 5_000
+
+export interface AdmissionOptions {
+  readonly registry: Registry<Route>
+  readonly jwtSecrets: readonly string[]
+  /** The gateway's own, which no agent may claim. */
+  readonly ownNames: readonly string[]
+  /** Why no agent is taken at the moment, if so. Asked when the agent has said who it is. */
+  readonly refusal?: () => Refusal | undefined
+  readonly remoteAddress: string
+  /** Called in the tick an agent is admitted. */
+  readonly onStart: (tunnel: Tunnel) => void
+  /** Called once, in the tick the session of an admitted agent ends; its names are free by then. */
+  readonly onEnd: (tunnel: Tunnel, reason: Error | undefined) => void
+}
+
+/**
+ * Makes a tunnel of a new session: its first stream is the control stream, the first message there
+ * is `register`; who it is and what it claims decide. Must be called in the tick the session was made.
+ *
+ * Fails with SERVER_REGISTER_REFUSED (the agent was told why; the cause is the Refusal),
+ * SERVER_REGISTER_TIMEOUT, or with the session's error. The session has ended then, and nothing is
+ * left of it.
+ */
+export async function admit(session: Session, options: AdmissionOptions): Promise<Tunnel> {
+  const control = await inTime(session, firstStream(session))
+  const messages = readMessages(control)
+  try {
+    const first = await inTime(session, messages.next())
+    if (first.done) throw new Refusal('BAD_REGISTER', AckError.badRegister)
+    return register(session, control, first.value, messages, options)
+  } catch (error) {
+    if (session.isClosed) throw reasonOf(error as Error)
+    const refusal = refusalOf(error)
+    await refuse(control, refusal)
+    const reason = new ServerError('SERVER_REGISTER_REFUSED', refusal.message, { cause: refusal })
+    session.destroy(reason)
+    throw reason
+  }
+}
+
+/** All in one tick, so that nothing of the agent's is there before its claims are. */
+function register(
+  session: Session,
+  control: MuxStream,
+  message: Message,
+  messages: AsyncIterable<Message>,
+  options: AdmissionOptions,
+): Tunnel {
+  if (session.isClosed) throw new ServerError('SERVER_CONTROL_ENDED', 'the session ended')
+  if (message.type !== 'register') throw new Refusal('BAD_REGISTER', AckError.badRegister)
+  const identity = identityOf(message.token, options.jwtSecrets)
+  const offered = offeredRoutes(message, options.ownNames)
+  const refusal = options.refusal?.()
+  if (refusal !== undefined) throw refusal
+
+  const { agent: info = {}, capabilities } = message
+  const { registry, remoteAddress } = options
+  const id = randomBytes(6).toString('hex')
+  const tunnel = new Tunnel({
+    ...{ id, session, control, messages },
+    ...{ identity, info, capabilities, remoteAddress },
+  })
+  const routes = claim(registry, tunnel, offered)
+  tunnel.start(routes, (reason) => {
+    registry.release(tunnel)
+    options.onEnd(tunnel, reason)
+  })
+  const hosts = routes.map(({ name }) => name)
+  options.onStart(tunnel)
+  sendMessage(control, { type: 'ack', ok: true, capabilities: CAPABILITIES, session: id, hosts })
+  return tunnel
+}
+
+function identityOf(token: string, secrets: readonly string[]): Identity {
+  try {
+    return verifyToken(token, secrets)
+  } catch (error) {
+    throw new Refusal('AUTH_FAILED', AckError.authFailed, { cause: error })
+  }
+}
+
+function claim(registry: Registry<Route>, holder: Tunnel, offered: OfferedRoute[]): Route[] {
+  const routes = offered.map((route) => ({ ...route, holder }))
+  try {
+    registry.claim(routes)
+    return routes
+  } catch (error) {
+    if (!(error instanceof RegistryError)) throw error
+    const taken = routes.find(({ name }) => name === error.claimedName)
+    throw new Refusal('HOST_TAKEN', AckError.hostTaken(taken?.key ?? error.claimedName))
+  }
+}
+
+/** The control stream. Whatever else the agent opens is reset. */
+function firstStream(session: Session): Promise<MuxStream> {
+  return new Promise((resolve, reject) => {
+    let control: MuxStream | undefined
+    session.on('stream', (stream) => {
+      stream.on('error', () => {}) // whoever reads it has the error, and so has the session's end
+      if (control === undefined) resolve((control = stream))
+      else stream.destroy()
+    })
+    session.once('close', (error) => {
+      reject(
+        reasonOf(error) ?? new ServerError('SERVER_CONTROL_ENDED', 'the session ended at once'),
+      )
+    })
+  })
+}
+
+/** A timer for each wait: the session ends with it, and what was waited for fails. */
+async function inTime<T>(session: Session, wait: Promise<T>): Promise<T> {
+  const timer = setTimeout(() => {
+    const seconds = registerTimeoutMs / 1000
+    session.destroy(
+      new ServerError('SERVER_REGISTER_TIMEOUT', `no register message within ${seconds} s`),
+    )
+  }, registerTimeoutMs)
+  try {
+    return await wait
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Not a Refusal yet: the line was none, or too long; or we are at fault, and the agent may try again. */
+function refusalOf(error: unknown): Refusal {
+  if (error instanceof Refusal) return error
+  return new Refusal('BAD_REGISTER', AckError.badRegister, { cause: error })
+}
+
+/** The ack is on its way when this resolves; in a session that is stuck, after some seconds. */
+function refuse(control: MuxStream, { code, message }: Refusal): Promise<void> {
+  const ack: Ack = { type: 'ack', ok: false, error: message, code, capabilities: CAPABILITIES }
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, refusalTimeoutMs)
+    const settle = () => {
+      clearTimeout(timer)
+      resolve()
+    }
+    control.once('close', settle)
+    control.end(formatMessage(ack), settle)
+  })
+}

@@ -1,0 +1,42 @@
+import { createServer, type Server } from 'node:net'
+import type { Logger } from '../log.ts'
+import { createTlsAcceptor } from '../transport/tls-acceptor.ts'
+import type { CertificateSource } from './certificate-source.ts'
+import { LimitedLog } from './edge/limited-log.ts'
+import type { Tunnels } from './tunnels.ts'
+
+export interface AgentPortOptions {
+  readonly certificates: CertificateSource
+  /** Both canonical. */
+  readonly gatewayHost: string
+  readonly tunnelHost: string
+  readonly tunnels: Tunnels
+  readonly log: Logger
+}
+
+/** In ALPN: by this an agent may say what it is, whatever name it asks for. */
+export const agentProtocol = 'gotunnel'
+
+/** The port that agents connect to. Not listening yet; takes connections from elsewhere by `emit('connection', …)`. */
+export function createAgentPort(options: AgentPortOptions): Server {
+  const { certificates, gatewayHost, tunnelHost, tunnels, log } = options
+  const failures = new LimitedLog(log, 'info', 'TLS handshake failed')
+  const acceptor = createTlsAcceptor({
+    // An agent that skips verification may ask for any name: that is no reason to make a certificate.
+    certificateFor: async (name) => {
+      const isOurs = name === tunnelHost || name === gatewayHost
+      const shown = isOurs || (await certificates.hasAtHand(name)) ? name : tunnelHost
+      return certificates.certificateFor(shown)
+    },
+    defaultName: tunnelHost,
+    alpn: (_name, offered) => offered.find((protocol) => protocol === agentProtocol),
+    onConnection: (socket) => tunnels.accept(socket),
+    onError: (error, remoteAddress) => failures.write({ remoteAddress, reason: error.message }),
+  })
+  return createServer(
+    { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 },
+    (socket) => {
+      if (tunnels.add(socket)) acceptor.emit('connection', socket)
+    },
+  )
+}

@@ -1,0 +1,109 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { endGently } from './upload.ts'
+
+/** An answer of the gateway's own: to a request that it cannot, or will not, pass on. */
+export interface EdgeError {
+  readonly status: number
+  /** Stable, for programs and for search engines; on the page and in the `Gotunnel-Error` header. */
+  readonly code: string
+  readonly text: string
+}
+
+export const edgeErrors = {
+  badRequest: {
+    status: 400,
+    code: 'BAD_REQUEST',
+    text: 'the request is malformed or ambiguous',
+  },
+  badHost: {
+    status: 400,
+    code: 'BAD_HOST',
+    text: 'the request needs one Host header, with a hostname in it',
+  },
+  hostUnknown: { status: 404, code: 'HOST_UNKNOWN', text: 'no tunnel for host' },
+  notFound: { status: 404, code: 'NOT_FOUND', text: 'there is nothing here' },
+  methodRefused: {
+    status: 405,
+    code: 'METHOD_REFUSED',
+    text: 'this is no proxy for other hosts',
+  },
+  requestTimeout: {
+    status: 408,
+    code: 'REQUEST_TIMEOUT',
+    text: 'the request did not arrive in time',
+  },
+  hostMismatch: {
+    status: 421,
+    code: 'HOST_MISMATCH',
+    text: 'this connection was made for another host',
+  },
+  headerTooLarge: {
+    status: 431,
+    code: 'HEADER_TOO_LARGE',
+    text: 'the header has too many lines, or too long ones',
+  },
+  targetUnreachable: {
+    status: 502,
+    code: 'TARGET_UNREACHABLE',
+    text: 'the service behind this host closed the connection without an answer',
+  },
+  targetBroken: {
+    status: 502,
+    code: 'TARGET_BAD_RESPONSE',
+    text: 'the service behind this host gave an answer that is not HTTP',
+  },
+  agentAway: {
+    status: 503,
+    code: 'AGENT_AWAY',
+    text: 'the agent that serves this host is not connected; try again in a few seconds',
+  },
+  agentBusy: {
+    status: 503,
+    code: 'AGENT_BUSY',
+    text: 'the agent that serves this host has too many connections waiting',
+  },
+  targetTimeout: {
+    status: 504,
+    code: 'TARGET_TIMEOUT',
+    text: 'the service behind this host did not answer in time',
+  },
+} as const satisfies Record<string, EdgeError>
+
+/** Answers with the error's page: HTML for browsers, one line of text for all others. */
+export function sendError(
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: EdgeError,
+): void {
+  const isHtml = request.headers.accept?.includes('text/html')
+  const body = isHtml ? htmlPage(error) : `${error.text} (${error.code})\n`
+  response.writeHead(error.status, {
+    'Content-Type': `${isHtml ? 'text/html' : 'text/plain'}; charset=utf-8`,
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'no-store',
+    'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'",
+    'X-Content-Type-Options': 'nosniff',
+    'Gotunnel-Error': error.code,
+    ...(error.status === 503 && { 'Retry-After': '5' }),
+    ...(error.status === 405 && { Allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' }),
+  })
+  if (request.method !== 'HEAD') response.write(body)
+  endGently(request, response)
+}
+
+/** All of it constant text: nothing of the request is repeated. */
+function htmlPage({ status, code, text }: EdgeError): string {
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>${status} – ${text}</title>
+<style>
+  body { font: 1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 20vh auto 0; padding: 0 1rem }
+  @media (prefers-color-scheme: dark) { body { background: #111; color: #ddd } }
+  h1 { font-size: 1.25rem } p { color: gray }
+</style>
+<h1>${text}</h1>
+<p>${status} · ${code} · gotunnel</p>
+`
+}

@@ -1,0 +1,129 @@
+/*
+ * What a proxy does to header lines (RFC 9110 §7.6), on Node's `rawHeaders`: a flat list, name before
+ * value, as they came. Order, case and duplicates stay.
+ */
+
+/** What the target is told of the visitor; from the connection itself, whatever the request says. */
+export interface Forwarded {
+  readonly remoteAddress: string
+  /** The Host header, as the visitor sent it. */
+  readonly host: string
+  readonly port: number
+}
+
+/** How a request's body ends: by its Content-Length line, chunked, or it has none. `empty` says so in a line. */
+export type Framing = 'length' | 'chunked' | 'none' | 'empty'
+
+/** The header lines of a request for its target. With `upgrade`: a request to switch to that protocol. */
+export function requestHeaders(
+  rawHeaders: readonly string[],
+  forwarded: Forwarded,
+  framing: Framing,
+  upgrade?: string,
+): string[] {
+  const lines = endToEnd(rawHeaders, (name) => forged.test(name))
+  const { host, remoteAddress, port } = forwarded
+  lines.push('X-Forwarded-For', remoteAddress, 'X-Forwarded-Proto', 'https')
+  lines.push('X-Forwarded-Host', host, 'X-Forwarded-Port', String(port))
+  if (framing === 'empty') lines.push('Content-Length', '0')
+  if (framing === 'chunked') {
+    lines.push('Transfer-Encoding', 'chunked')
+    pushTrailerNames(lines, rawHeaders)
+  }
+  if (acceptsTrailers(rawHeaders)) lines.push('TE', 'trailers')
+  if (upgrade !== undefined) lines.push('Connection', 'Upgrade', 'Upgrade', upgrade)
+  return lines
+}
+
+/** The header lines of a response for the visitor. */
+export function responseHeaders(
+  rawHeaders: readonly string[],
+  options: { hasTrailers?: boolean; upgrade?: string } = {},
+): string[] {
+  const lines = endToEnd(rawHeaders, () => false)
+  if (options.hasTrailers) pushTrailerNames(lines, rawHeaders)
+  const { upgrade } = options
+  if (upgrade !== undefined) lines.push('Connection', 'Upgrade', 'Upgrade', upgrade)
+  return lines
+}
+
+/** Trailers that may travel on, as pairs: none that a recipient could take for more than it is (RFC 9110 §6.5.1). */
+export function trailerPairs(rawTrailers: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = []
+  for (let index = 0; index + 1 < rawTrailers.length; index += 2) {
+    const name = (rawTrailers[index] as string).toLowerCase()
+    if (hopByHop.has(name) || forged.test(name) || notInTrailers.has(name)) continue
+    pairs.push([rawTrailers[index] as string, rawTrailers[index + 1] as string])
+  }
+  return pairs
+}
+
+/** All values of a header, in order. The name in lower case. */
+export function valuesOf(rawHeaders: readonly string[], name: string): string[] {
+  const values: string[] = []
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const candidate = rawHeaders[index] as string
+    if (candidate.length === name.length && candidate.toLowerCase() === name) {
+      values.push(rawHeaders[index + 1] as string)
+    }
+  }
+  return values
+}
+
+/**
+ * Without the hop-by-hop lines: the known ones, and those that Connection names. A request cannot
+ * strip what keeps it one request, nor what we add afterwards.
+ */
+function endToEnd(rawHeaders: readonly string[], isDropped: (name: string) => boolean): string[] {
+  const named = new Set(
+    valuesOf(rawHeaders, 'connection').flatMap((value) =>
+      value.split(',').map((token) => token.trim().toLowerCase()),
+    ),
+  )
+  const lines: string[] = []
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = (rawHeaders[index] as string).toLowerCase()
+    if (hopByHop.has(name) || isDropped(name)) continue
+    if (named.has(name) && !notOptional.has(name)) continue
+    lines.push(rawHeaders[index] as string, rawHeaders[index + 1] as string)
+  }
+  return lines
+}
+
+function pushTrailerNames(lines: string[], rawHeaders: readonly string[]): void {
+  for (const value of valuesOf(rawHeaders, 'trailer')) lines.push('Trailer', value)
+}
+
+function acceptsTrailers(rawHeaders: readonly string[]): boolean {
+  return valuesOf(rawHeaders, 'te').some((value) => /(?:^|[\s,])trailers(?:$|[\s,;])/i.test(value))
+}
+
+// RFC 9110 §7.6.1, and what older software sends. TE, Trailer and Transfer-Encoding are made anew.
+const hopByHop: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+
+// Names under which targets look for the visitor's address; CGI and WSGI read `_` as `-`. And
+// `Proxy`, which CGI programs take for their own HTTP_PROXY (CVE-2016-5385).
+const forged = /^(?:x[-_]forwarded([-_].*)?|forwarded|x[-_]real[-_]ip|proxy)$/
+
+const notOptional: ReadonlySet<string> = new Set(['host', 'content-length'])
+
+const notInTrailers: ReadonlySet<string> = new Set([
+  'authorization',
+  'content-encoding',
+  'content-length',
+  'content-range',
+  'content-type',
+  'cookie',
+  'host',
+  'set-cookie',
+])

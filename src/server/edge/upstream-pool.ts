@@ -1,0 +1,108 @@
+import { Agent, type ClientRequest, type RequestOptions, request } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Route, Visitor } from '../upstream.ts'
+
+/** How long an upstream stream waits for the next request; targets commonly close sooner themselves. */
+const idleLimitMs = 30_000
+const sweepMs = 5_000
+/** Streams kept for one route. */
+const maxIdle = 256
+
+export interface Destination {
+  readonly route: Route
+  /** Whose request opens the stream, if one must be opened. */
+  readonly visitor: Visitor
+}
+
+type PoolOptions = RequestOptions & Destination
+
+/**
+ * HTTP/1.1 requests over upstream streams, which are kept for further requests of the same route.
+ *
+ * A stream is kept only while nothing comes from it: a byte that no request waits for would be the
+ * beginning of the next visitor's response (CVE-2026-48931). It has one 'data' listener of ours as
+ * long as it lives; being the only one means that nobody waits.
+ */
+export class UpstreamPool extends Agent {
+  /** Of a route as this tunnel has it: the name held by another agent is another route. */
+  readonly #names = new WeakMap<Route, string>()
+  readonly #idleUntilMs = new Map<Duplex, number>()
+  readonly #sweep: NodeJS.Timeout
+  #lastName = 0
+
+  constructor() {
+    super({ keepAlive: true, maxFreeSockets: maxIdle })
+    this.#sweep = setInterval(() => this.#dropStale(), sweepMs).unref()
+  }
+
+  /**
+   * A request over a kept stream, or a new one. With `isFresh`: over a new one, that is not kept.
+   * @throws what node:http does about a path or a header line that cannot be sent.
+   */
+  request(options: RequestOptions, destination: Destination, isFresh: boolean): ClientRequest {
+    const { route, visitor } = destination
+    const created = isFresh
+      ? request({ ...options, createConnection: () => openStream(destination) })
+      : request({ ...options, agent: this, route, visitor } as PoolOptions)
+    created.maxHeadersCount = 0 // Node's limit hides header lines instead of refusing them
+    return created
+  }
+
+  override getName(options?: RequestOptions): string {
+    const { route } = options as PoolOptions
+    const known = this.#names.get(route)
+    if (known !== undefined) return known
+    this.#lastName += 1
+    const name = `${route.name}#${this.#lastName}`
+    this.#names.set(route, name)
+    return name
+  }
+
+  override createConnection(options: RequestOptions): Duplex {
+    const stream = openStream(options as PoolOptions)
+    stream.on('data', () => {
+      if (stream.listenerCount('data') === 1) stream.destroy()
+    })
+    stream.on('end', () => {
+      if (this.#idleUntilMs.has(stream)) stream.destroy()
+    })
+    stream.once('close', () => this.#idleUntilMs.delete(stream))
+    return stream
+  }
+
+  /** Agent asks when a response has ended. A Duplex has none of what the original method sets on a socket. */
+  override keepSocketAlive(stream: Duplex): boolean {
+    if (stream.readableEnded || stream.readableLength > 0) return false
+    this.#idleUntilMs.set(stream, performance.now() + idleLimitMs)
+    stream.resume() // the last response may have left it paused
+    return true
+  }
+
+  override reuseSocket(stream: Duplex, created: ClientRequest): void {
+    this.#idleUntilMs.delete(stream)
+    created.reusedSocket = true
+  }
+
+  override destroy(): void {
+    clearInterval(this.#sweep)
+    super.destroy()
+  }
+
+  /** Lets go of the kept streams; those in use go on, and are not kept afterwards. */
+  close(): void {
+    clearInterval(this.#sweep)
+    this.maxFreeSockets = 0
+    for (const stream of this.#idleUntilMs.keys()) stream.destroy()
+  }
+
+  #dropStale(): void {
+    const nowMs = performance.now()
+    for (const [stream, untilMs] of this.#idleUntilMs) if (untilMs <= nowMs) stream.destroy()
+  }
+}
+
+function openStream({ route, visitor }: Destination): Duplex {
+  const stream = route.holder.open(route, visitor)
+  stream.on('error', () => {}) // the request on it is told; without one, nobody needs to be
+  return stream
+}

@@ -1,0 +1,55 @@
+import type { AddressInfo, Server } from 'node:net'
+import { listen } from '../net/listen.ts'
+import { ServerError } from './errors.ts'
+import type { GatewayAddresses, ListenAddress } from './status.ts'
+
+export interface Listener {
+  readonly server: Server
+  readonly port: number
+  readonly host: string | undefined
+  /** What the owner changes to have it elsewhere. */
+  readonly setting: string
+}
+
+/** The gateway's listening sockets, as one. */
+export class Listeners {
+  readonly #byName: Readonly<Record<keyof GatewayAddresses, Listener>>
+
+  constructor(byName: Readonly<Record<keyof GatewayAddresses, Listener>>) {
+    this.#byName = byName
+  }
+
+  get addresses(): GatewayAddresses {
+    const { public: edge, tunnel, http, dashboard } = this.#byName
+    return {
+      public: addressOf(edge.server),
+      tunnel: addressOf(tunnel.server),
+      http: addressOf(http.server),
+      dashboard: addressOf(dashboard.server),
+    }
+  }
+
+  /** Binds all of them, or none. @throws ServerError SERVER_LISTEN_FAILED, naming the setting to change. */
+  async bind(): Promise<void> {
+    for (const { server, port, host, setting } of Object.values(this.#byName)) {
+      try {
+        await listen(server, { port, ...(host !== undefined && { host }) })
+      } catch (cause) {
+        this.stop()
+        const reason = (cause as Error).message
+        throw new ServerError('SERVER_LISTEN_FAILED', `${setting}=${port}: ${reason}`, { cause })
+      }
+      server.on('error', () => {}) // accepting failed, once: for want of descriptors, mostly
+    }
+  }
+
+  /** Accepts no more. Connections that were accepted go on. */
+  stop(): void {
+    for (const { server } of Object.values(this.#byName)) if (server.listening) server.close()
+  }
+}
+
+function addressOf(server: Server): ListenAddress | undefined {
+  const bound = server.address() as AddressInfo | null
+  return bound === null ? undefined : { address: bound.address, port: bound.port }
+}

@@ -1,0 +1,155 @@
+import { Duplex } from 'node:stream'
+import type { Identity } from '../auth/identity.ts'
+import type { MuxStream, Session } from '../mux/index.ts'
+import type { AgentInfo, Message } from '../protocol/messages.ts'
+import { encodePreamble } from '../protocol/preamble.ts'
+import { sendMessage } from './control.ts'
+import { reasonOf, ServerError } from './errors.ts'
+import { Heartbeat } from './heartbeat.ts'
+import type { SessionStatus } from './status.ts'
+import type { Route, Upstream, Visitor } from './upstream.ts'
+
+/** What admission found out about an agent. */
+export interface AdmittedAgent {
+  readonly id: string
+  readonly session: Session
+  readonly control: MuxStream
+  /** What comes on the control stream after `register`. */
+  readonly messages: AsyncIterable<Message>
+  readonly identity: Identity
+  readonly info: AgentInfo
+  readonly capabilities: readonly string[]
+  readonly remoteAddress: string
+}
+
+/**
+ * One admitted agent: session, control stream, heartbeat; and the upstream of its routes.
+ *
+ * It lives as long as the session, and the session no longer than the control stream, the heartbeat
+ * and the token.
+ */
+export class Tunnel implements Upstream {
+  readonly id: string
+  readonly remoteAddress: string
+  readonly #agent: AdmittedAgent
+  readonly #connectedSinceMs = Date.now()
+  #heartbeat: Heartbeat | undefined
+  #routes: readonly Route[] = []
+  #openStreams = 0
+  #onDrained: (() => void) | undefined
+
+  constructor(agent: AdmittedAgent) {
+    this.id = agent.id
+    this.remoteAddress = agent.remoteAddress
+    this.#agent = agent
+  }
+
+  /** Begins to serve names that the registry gave it. `onEnd` is called once, in the tick the session ends. */
+  start(routes: readonly Route[], onEnd: (reason: Error | undefined) => void): void {
+    this.#routes = routes
+    this.#heartbeat = new Heartbeat({
+      ping: () => this.#beat(),
+      onLost: () => {
+        this.destroy(new ServerError('SERVER_HEARTBEAT_LOST', 'the agent answered no heartbeat'))
+      },
+    })
+    this.#agent.session.once('close', (error) => {
+      this.#heartbeat?.close()
+      this.#onDrained?.()
+      onEnd(reasonOf(error))
+    })
+    void this.#readControl()
+  }
+
+  open(route: Route, visitor: Visitor): Duplex {
+    try {
+      const stream = this.#agent.session.open()
+      this.#openStreams += 1
+      stream.once('close', () => this.#streamClosed())
+      stream.write(this.#preamble(route, visitor))
+      return stream
+    } catch (error) {
+      return failedStream(error)
+    }
+  }
+
+  /** Go-away; the end of the session once its data streams have ended, or after `graceMs`. */
+  async close(graceMs: number, reason: Error): Promise<void> {
+    const { session } = this.#agent
+    session.goAway()
+    if (this.#openStreams > 0 && !session.isClosed) {
+      await new Promise<void>((resolve) => {
+        const deadline = setTimeout(resolve, graceMs)
+        this.#onDrained = () => {
+          clearTimeout(deadline)
+          resolve()
+        }
+      })
+    }
+    session.destroy(reason)
+  }
+
+  /** Ends the session, and all visitors' streams with it, now. */
+  destroy(reason: Error): void {
+    this.#agent.session.destroy(reason)
+  }
+
+  status(): SessionStatus {
+    const { session, info } = this.#agent
+    return {
+      id: this.id,
+      agentId: info.id,
+      agentName: info.name,
+      agentVersion: info.version,
+      agentPlatform: info.platform,
+      remoteAddress: this.remoteAddress,
+      connectedSinceMs: this.#connectedSinceMs,
+      lastPongAgoMs: this.#heartbeat?.lastPongAgoMs,
+      rttMs: this.#heartbeat?.rttMs ?? session.rttMs,
+      streams: this.#openStreams,
+      bytesIn: session.bytesRead,
+      bytesOut: session.bytesWritten,
+      routes: this.#routes.map(({ name, mode, target }) => ({ name, mode, target })),
+    }
+  }
+
+  /** Version 2 tells the visitor's address; in http mode X-Forwarded-For does, request by request. */
+  #preamble(route: Route, visitor: Visitor): Buffer {
+    const isTold = route.mode === 'tcp' && this.#agent.capabilities.includes('proxy-preamble')
+    return encodePreamble({ hostname: route.key, ...(isTold && { addresses: visitor }) })
+  }
+
+  #streamClosed(): void {
+    this.#openStreams -= 1
+    if (this.#openStreams === 0) this.#onDrained?.()
+  }
+
+  #beat(): void {
+    const { expiresAtSec } = this.#agent.identity
+    if (expiresAtSec !== undefined && expiresAtSec + clockToleranceSec < Date.now() / 1000) {
+      this.destroy(new ServerError('SERVER_TOKEN_EXPIRED', "the agent's token has expired"))
+      return
+    }
+    sendMessage(this.#agent.control, { type: 'ping', ts: Date.now() })
+  }
+
+  async #readControl(): Promise<void> {
+    try {
+      for await (const message of this.#agent.messages) {
+        if (message.type === 'pong') this.#heartbeat?.receivePong()
+      }
+      this.destroy(new ServerError('SERVER_CONTROL_ENDED', 'the agent ended its control stream'))
+    } catch (error) {
+      this.destroy(error as Error)
+    }
+  }
+}
+
+/** As `verifyToken` has it at admission. */
+const clockToleranceSec = 30
+
+/** What a caller of `open` gets where there is no stream to be had. */
+function failedStream(error: unknown): Duplex {
+  const stream = new Duplex({ read() {}, write: (_chunk, _encoding, callback) => callback() })
+  return stream.destroy(error instanceof Error ? error : new Error(String(error)))
+}

@@ -1,0 +1,141 @@
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import type { LogFields, Logger } from '../log.ts'
+import { Session } from '../mux/index.ts'
+import { AckError } from '../protocol/messages.ts'
+import type { Registry } from '../registry/registry.ts'
+import { admit } from './admission.ts'
+import { remoteAddressOf } from './edge/visitor.ts'
+import { ServerError } from './errors.ts'
+import type { GatewayLimits } from './limits.ts'
+import { Refusal } from './offer.ts'
+import type { SessionStatus } from './status.ts'
+import type { Tunnel } from './tunnel.ts'
+import type { Route } from './upstream.ts'
+
+export interface TunnelsOptions {
+  readonly registry: Registry<Route>
+  readonly jwtSecrets: readonly string[]
+  readonly ownNames: readonly string[]
+  readonly limits: Pick<GatewayLimits, 'agents' | 'pendingAgents'>
+  readonly log: Logger
+}
+
+/** All agents: those that are admitted, and those on their way in. */
+export class Tunnels {
+  readonly #options: TunnelsOptions
+  readonly #tunnels = new Set<Tunnel>()
+  /** Every agent's connection, from its first byte to its last. */
+  readonly #sockets = new Set<Socket>()
+  #isClosing = false
+  #admitted = 0
+  #refused = 0
+
+  constructor(options: TunnelsOptions) {
+    this.#options = options
+  }
+
+  get admittedCount(): number {
+    return this.#admitted
+  }
+
+  get refusedCount(): number {
+    return this.#refused
+  }
+
+  /** Counts a connection before its TLS handshake. False: too many are on their way in, and it was dropped. */
+  add(socket: Socket): boolean {
+    const pending = this.#sockets.size - this.#tunnels.size
+    if (this.#isClosing || pending >= this.#options.limits.pendingAgents) {
+      socket.destroy()
+      return false
+    }
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
+    return true
+  }
+
+  /** Admits the agent at the other end of the transport, or refuses it. Never throws. */
+  accept(transport: TLSSocket): void {
+    const { registry, jwtSecrets, ownNames } = this.#options
+    const remoteAddress = remoteAddressOf(transport)
+    const session = new Session(transport, { role: 'server' })
+    admit(session, {
+      ...{ registry, jwtSecrets, ownNames, remoteAddress },
+      refusal: () => this.#refusal(),
+      onStart: (tunnel) => this.#started(tunnel),
+      onEnd: (tunnel, reason) => this.#ended(tunnel, reason),
+    }).catch((error: Error) => this.#refusedOne(remoteAddress, error))
+  }
+
+  status(): SessionStatus[] {
+    return [...this.#tunnels].map((tunnel) => tunnel.status())
+  }
+
+  /** Takes no more agents; one that registers is told so. */
+  refuseAll(): void {
+    this.#isClosing = true
+  }
+
+  /** The end of all sessions: once their streams have ended, or after `graceMs`. */
+  async close(graceMs: number): Promise<void> {
+    this.refuseAll()
+    const reason = new ServerError('SERVER_CLOSING', 'the gateway is going down')
+    await Promise.all([...this.#tunnels].map((tunnel) => tunnel.close(graceMs, reason)))
+    await this.#socketsClosed()
+  }
+
+  #refusal(): Refusal | undefined {
+    if (this.#isClosing) return new Refusal('SHUTTING_DOWN', AckError.shuttingDown)
+    const { agents } = this.#options.limits
+    if (this.#tunnels.size < agents) return undefined
+    return new Refusal('AGENT_LIMIT', `this gateway takes ${agents} agents, and has them`)
+  }
+
+  #started(tunnel: Tunnel): void {
+    this.#tunnels.add(tunnel)
+    this.#admitted += 1
+    const { agentId, agentName, agentVersion, routes } = tunnel.status()
+    this.#options.log.info('agent admitted', {
+      session: tunnel.id,
+      remoteAddress: tunnel.remoteAddress,
+      hosts: routes.map(({ name }) => name),
+      ...{ agentId, agentName, agentVersion },
+    })
+  }
+
+  #ended(tunnel: Tunnel, reason: Error | undefined): void {
+    this.#tunnels.delete(tunnel)
+    const fields = { session: tunnel.id, remoteAddress: tunnel.remoteAddress }
+    this.#options.log.info('agent gone', { ...fields, ...explain(reason) })
+  }
+
+  #refusedOne(remoteAddress: string, error: Error): void {
+    this.#refused += 1
+    const { cause } = error
+    if (cause instanceof Refusal) {
+      const why = cause.cause instanceof Error ? { detail: cause.cause.message } : {}
+      this.#options.log.warn('agent refused', { remoteAddress, ...explain(cause), ...why })
+    } else this.#options.log.info('no agent at the other end', { remoteAddress, ...explain(error) })
+  }
+
+  /** What has not said goodbye a moment after its session is cut off. */
+  async #socketsClosed(): Promise<void> {
+    if (this.#sockets.size === 0) return
+    const closed = [...this.#sockets].map(
+      (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
+    )
+    const deadline = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy()
+    }, goodbyeMs)
+    await Promise.all(closed)
+    clearTimeout(deadline)
+  }
+}
+
+const goodbyeMs = 1_000
+
+function explain(error: Error | undefined): LogFields {
+  if (error === undefined) return {}
+  return { reason: error.message, code: (error as { code?: unknown }).code }
+}
