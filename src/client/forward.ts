@@ -1,0 +1,180 @@
+import net from 'node:net'
+import type { Duplex } from 'node:stream'
+import { splice } from '../net/splice.ts'
+import type { Mode } from '../protocol/messages.ts'
+import { type Preamble, PreambleDecoder } from '../protocol/preamble.ts'
+import { ClientError } from './errors.ts'
+import { exchange } from './exchange.ts'
+
+/** What the agent offers: a public name, and the local service behind it. */
+export interface Route {
+  /** To the letter as it is registered: a gateway asks for it by these bytes. */
+  readonly hostname: string
+  readonly mode: Mode
+  readonly target: Target
+}
+
+export interface Target {
+  readonly host: string
+  readonly port: number
+  /** As it was typed; for logs, and what the gateway is told. */
+  readonly text: string
+}
+
+export interface ForwardOptions {
+  /** By hostname. */
+  readonly routes: ReadonlyMap<string, Route>
+  /** Told of each stream that could not be served. */
+  readonly onFailure?: (error: ClientError, route: Route | undefined) => void
+  readonly connect?: Connect
+}
+
+export type Connect = (options: net.TcpNetConnectOpts) => net.Socket
+
+/** For both: longer than any honest peer needs, shorter than a visitor's patience. */
+const preambleTimeoutMs = 10_000
+const dialTimeoutMs = 10_000
+
+/**
+ * Serves one data stream: reads its preamble, dials the target, joins the two. A stream that cannot
+ * be served is answered as a Go agent answers (docs/wire.md, "Data streams"): with a 502 in http
+ * mode and while the mode is unknown, with a reset in tcp mode.
+ *
+ * The stream is ours from the call on; resolves when both ends are closed, and never rejects.
+ */
+export async function forward(stream: Duplex, options: ForwardOptions): Promise<void> {
+  const { routes, onFailure, connect = net.connect } = options
+  const closed = untilClosed(stream)
+  let route: Route | undefined
+  try {
+    const { hostname } = await readPreamble(stream)
+    route = routes.get(hostname)
+    if (route === undefined) throw noRoute(hostname)
+    const target = await dialTarget(stream, route, connect)
+    await (route.mode === 'tcp' ? splice : exchange)(stream, target)
+  } catch (error) {
+    if (!(error instanceof ClientError)) throw error
+    // A stream that its visitor gave up is no failure of ours.
+    if (stream.destroyed) return closed
+    onFailure?.(error, route)
+    if (route?.mode === 'tcp') stream.destroy()
+    else answer(stream, bodies[error.code] ?? '')
+  }
+  return closed
+}
+
+const bodies: { readonly [Code in ClientError['code']]?: string } = {
+  CLIENT_BAD_PREAMBLE: 'bad tunnel header',
+  CLIENT_NO_ROUTE: 'no route for hostname',
+  CLIENT_TARGET_UNREACHABLE: 'cannot reach local target',
+}
+
+/** Resolves when the stream is closed. Its errors are not ours to report: whoever broke it knows. */
+function untilClosed(stream: Duplex): Promise<void> {
+  stream.on('error', () => {})
+  return new Promise((resolve) => stream.once('close', () => resolve()))
+}
+
+/** Leaves the stream paused, and what came behind the preamble in it. */
+function readPreamble(stream: Duplex): Promise<Preamble> {
+  const decoder = new PreambleDecoder()
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(onTimeout, preambleTimeoutMs)
+    stream.on('data', onData).once('end', onEnd).once('close', onEnd)
+
+    function onData(chunk: Buffer): void {
+      try {
+        const preamble = decoder.push(chunk)
+        if (preamble === undefined) return
+        settle(() => resolve(preamble))
+        if (preamble.rest.length > 0) stream.unshift(preamble.rest)
+      } catch (error) {
+        settle(fail((error as Error).message, error))
+      }
+    }
+
+    function onTimeout(): void {
+      settle(fail(`not complete after ${preambleTimeoutMs} ms`))
+    }
+
+    function onEnd(): void {
+      settle(fail('the stream ended before it was complete'))
+    }
+
+    function fail(problem: string, cause?: unknown): () => void {
+      const message = `a stream came with a bad preamble: ${problem}`
+      return () => reject(new ClientError('CLIENT_BAD_PREAMBLE', message, { cause }))
+    }
+
+    function settle(outcome: () => void): void {
+      clearTimeout(timer)
+      stream.off('data', onData).off('end', onEnd).off('close', onEnd).pause()
+      outcome()
+    }
+  })
+}
+
+function noRoute(hostname: string): ClientError {
+  const message = `a stream came for ${JSON.stringify(hostname)}, which is not one of our hostnames`
+  return new ClientError('CLIENT_NO_ROUTE', message)
+}
+
+/** A connection to the route's target; given up as soon as the stream is. */
+function dialTarget(stream: Duplex, route: Route, connect: Connect): Promise<net.Socket> {
+  const { host, port, text } = route.target
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      host,
+      port,
+      allowHalfOpen: true,
+      autoSelectFamily: true, // localhost is ::1 for one service and 127.0.0.1 for another
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 30_000,
+    })
+    const timer = setTimeout(() => {
+      socket.destroy(new Error(`no connection after ${dialTimeoutMs} ms`))
+    }, dialTimeoutMs)
+    stream.once('close', giveUp)
+    socket.once('connect', () => settle(() => resolve(socket)))
+    socket.once('error', onError)
+
+    // Also for the time until the splice listens.
+    socket.on('error', () => {})
+
+    function giveUp(): void {
+      socket.destroy(new Error('the stream was reset'))
+    }
+
+    function onError(cause: Error): void {
+      const reason = describe(cause)
+      const message = `cannot reach ${text} for ${route.hostname}: ${reason}; is the service up?`
+      settle(() => reject(new ClientError('CLIENT_TARGET_UNREACHABLE', message, { cause })))
+    }
+
+    function settle(outcome: () => void): void {
+      clearTimeout(timer)
+      stream.off('close', giveUp)
+      socket.off('error', onError)
+      outcome()
+    }
+  })
+}
+
+/** Of a dial that tried several addresses, Node's own error has no message. */
+function describe(error: Error): string {
+  if (!(error instanceof AggregateError)) return error.message
+  return error.errors.map((each: Error) => each.message).join(', ')
+}
+
+function answer(stream: Duplex, body: string): void {
+  const head = [
+    'HTTP/1.1 502 Bad Gateway',
+    'Content-Type: text/plain',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+  ]
+  stream.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+  // What is still sent to us is not wanted; unread, it would keep its sender waiting.
+  stream.resume()
+}

@@ -1,0 +1,344 @@
+import { lookup } from 'node:dns/promises'
+import { once } from 'node:events'
+import http from 'node:http'
+import net from 'node:net'
+import type { Duplex } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import type { ClientError } from '../../src/client/errors.ts'
+import { exchange } from '../../src/client/exchange.ts'
+import { type Connect, forward, type Route } from '../../src/client/forward.ts'
+import type { Mode } from '../../src/protocol/messages.ts'
+import { duplexPair } from '../support/duplex-pair.ts'
+
+const modes: readonly Mode[] = ['http', 'tcp']
+
+for (const mode of modes) {
+  t.test(`in ${mode} mode`, async (t) => {
+    t.test('bytes travel both ways, and so does the end', async (t) => {
+      const { stream, done } = start(await serve(t, mode, echo))
+      stream.end(Buffer.concat([preamble('app.test'), Buffer.from('hello')]))
+      t.equal(await text(stream), 'hello')
+      await done
+    })
+
+    t.test('the preamble may be cut anywhere, and what follows it is kept', async (t) => {
+      const route = await serve(t, mode, echo)
+      const bytes = Buffer.concat([preamble('app.test'), Buffer.from('hello')])
+      for (let cut = 0; cut <= bytes.length; cut += 1) {
+        const { stream } = start(route)
+        stream.write(bytes.subarray(0, cut))
+        await setImmediate()
+        stream.end(bytes.subarray(cut))
+        t.equal(await text(stream), 'hello', `cut at ${cut}`)
+      }
+      const { stream } = start(route)
+      for (const byte of bytes) stream.write(Buffer.from([byte]))
+      stream.end()
+      t.equal(await text(stream), 'hello', 'byte by byte')
+    })
+
+    t.test('a preamble of version 2 will do as well', async (t) => {
+      const { stream } = start(await serve(t, mode, echo))
+      stream.write('\r\n\r\n\0\r\nQUIT\n')
+      stream.write(Buffer.from('2111', 'hex')) // PROXY, TCP over IPv4
+      stream.write(Buffer.from('0017', 'hex')) // 12 of addresses, 11 of authority
+      stream.write(Buffer.from('cb0071070a000001c3500050', 'hex')) // 203.0.113.7:50000, 10.0.0.1:80
+      stream.write(Buffer.from('020008', 'hex'))
+      stream.end('app.testhello')
+      t.equal(await text(stream), 'hello')
+    })
+
+    t.test('megabytes pass a slow reader in order', async (t) => {
+      const bytes = Buffer.alloc(4 << 20, 'The quick brown fox. ')
+      const { stream } = start(await serve(t, mode, (socket) => socket.end(bytes)))
+      stream.write(preamble('app.test'))
+      const chunks: Buffer[] = []
+      for await (const chunk of stream) {
+        chunks.push(chunk)
+        if (chunks.length % 16 === 0) await setImmediate()
+      }
+      t.ok(Buffer.concat(chunks).equals(bytes))
+    })
+
+    t.test('a target that speaks first is heard', async (t) => {
+      const { stream } = start(await serve(t, mode, (socket) => socket.write('220 ready\r\n')))
+      stream.write(preamble('app.test'))
+      t.equal(String(await once(stream, 'data')), '220 ready\r\n')
+      stream.destroy()
+    })
+
+    t.test('a target that hangs up in the middle breaks the stream', async (t) => {
+      const route = await serve(t, mode, (socket) => {
+        socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this')
+        socket.once('data', () => socket.resetAndDestroy())
+      })
+      const { stream, done } = start(route)
+      stream.write(preamble('app.test'))
+      await once(stream, 'data')
+      stream.write('go')
+      await t.rejects(text(stream), { code: 'ECONNRESET' })
+      await done
+    })
+
+    t.test('a visitor that is gone takes the connection to the target along', async (t) => {
+      const connections: net.Socket[] = []
+      const route = await serve(t, mode, (socket) => {
+        connections.push(socket.resume())
+        socket.write('x')
+      })
+      const { stream, done, failures } = start(route)
+      stream.write(preamble('app.test'))
+      await once(stream, 'data')
+      stream.destroy()
+      await done
+      t.equal(connections.length, 1)
+      for (const socket of connections) {
+        while (!socket.closed) await setImmediate()
+        t.match(socket.errored, { code: 'ECONNRESET' })
+      }
+      t.same(failures, [])
+    })
+
+    t.test('a visitor that is gone before the target has answered the dial', async (t) => {
+      const socket = new net.Socket() // never connects
+      const { stream, done, failures } = start(routeTo(mode, 1), { connect: () => socket })
+      stream.write(preamble('app.test'))
+      await setImmediate()
+      stream.destroy()
+      await done
+      t.ok(socket.destroyed)
+      t.same(failures, [])
+    })
+
+    t.test('a target may listen on any of the addresses of localhost', async (t) => {
+      for (const { address } of await lookup('localhost', { all: true })) {
+        const server = net.createServer({ allowHalfOpen: true }, echo)
+        const { target, ...route } = await listen(t, server, mode, address)
+        const { stream } = start({ ...route, target: { ...target, host: 'localhost' } })
+        stream.end(Buffer.concat([preamble('app.test'), Buffer.from('hello')]))
+        t.equal(await text(stream), 'hello', address)
+      }
+    })
+  })
+}
+
+t.test(
+  'in tcp mode either side may end its half and hear the other for as long as it likes',
+  async (t) => {
+    let heard: Promise<string> | undefined
+    const route = await serve(t, 'tcp', (socket) => {
+      socket.end('I have said all.')
+      heard = text(socket)
+    })
+    const { stream, done } = start(route)
+    stream.write(preamble('app.test'))
+    t.equal(await text(stream), 'I have said all.')
+    stream.end('So have I.')
+    await done
+    t.equal(await heard, 'So have I.')
+  },
+)
+
+t.test('in http mode', async (t) => {
+  t.test('a stream carries one request after another', async (t) => {
+    const server = http.createServer((request, response) => response.end(request.url))
+    const { stream } = start(await listen(t, server, 'http'))
+    stream.write(preamble('app.test'))
+    for (const path of ['/one', '/two', '/three']) {
+      stream.write(`GET ${path} HTTP/1.1\r\nHost: app.test\r\n\r\n`)
+      t.match(String(await once(stream, 'data')), path)
+    }
+    const ended = once(stream, 'end')
+    server.closeAllConnections()
+    stream.resume()
+    await ended
+  })
+
+  t.test('an answer that came before the request was complete is not lost', async (t) => {
+    const answer = 'HTTP/1.1 413 Payload Too Large\r\nContent-Length: 0\r\n\r\n'
+    const route = await serve(t, 'http', (socket) => socket.resume().end(answer))
+    const { stream, done } = start(route)
+    stream.write(preamble('app.test'))
+    stream.write('POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 99999999\r\n\r\n')
+    const answered = text(stream)
+    for (let count = 0; count < 50; count += 1) {
+      stream.write(Buffer.alloc(16_384))
+      await setImmediate()
+    }
+    t.equal(await answered, answer)
+    stream.end()
+    await done
+  })
+
+  t.test('what a target said before it broke off arrives before the reset', async (t) => {
+    const [visitor, stream] = duplexPair({ highWaterMark: 1 }) // reads nothing ahead
+    const [server, target] = duplexPair()
+    for (const end of [visitor, stream, server, target]) end.on('error', () => {})
+    const done = exchange(stream, server)
+    target.write('HTTP/1.1 413 Payload Too Large')
+    while (visitor.readableLength === 0) await setImmediate()
+    target.destroy()
+    while (!server.closed) await setImmediate()
+    t.notOk(stream.destroyed)
+    t.equal(String(visitor.read()), 'HTTP/1.1 413 Payload Too Large')
+    await done
+    t.match(visitor.errored, { code: 'ECONNRESET' })
+  })
+})
+
+t.test('a stream that cannot be served', async (t) => {
+  for (const [what, bytes, body, code] of [
+    ['version 9', Buffer.from([9, 0, 1, 97]), 'bad tunnel header', 'CLIENT_BAD_PREAMBLE'],
+    ['an empty hostname', Buffer.from([1, 0, 0]), 'bad tunnel header', 'CLIENT_BAD_PREAMBLE'],
+    ['too long a hostname', Buffer.from([1, 255, 255]), 'bad tunnel header', 'CLIENT_BAD_PREAMBLE'],
+    ['HTTP at once', Buffer.from('GET / HTTP/1.1'), 'bad tunnel header', 'CLIENT_BAD_PREAMBLE'],
+    ['an unknown name', preamble('other.test'), 'no route for hostname', 'CLIENT_NO_ROUTE'],
+    [
+      'a known name in other case',
+      preamble('App.Test'),
+      'no route for hostname',
+      'CLIENT_NO_ROUTE',
+    ],
+    ['a name of Object', preamble('__proto__'), 'no route for hostname', 'CLIENT_NO_ROUTE'],
+  ] as const) {
+    t.test(`because of ${what} is answered in HTTP`, async (t) => {
+      const { stream, done, failures } = start(routeTo('http', 1))
+      stream.write(bytes)
+      t.equal(await text(stream), badGateway(body))
+      t.match(failures, [{ code }])
+      stream.end('and more')
+      await done
+    })
+  }
+
+  t.test('because it ended too early', async (t) => {
+    const { stream, done } = start(routeTo('http', 1))
+    stream.end(preamble('app.test').subarray(0, 5))
+    t.equal(await text(stream), badGateway('bad tunnel header'))
+    await done
+  })
+
+  t.test('because nothing came for 10 s', async (t) => {
+    t.clock.enter()
+    t.teardown(() => t.clock.exit())
+    const { stream, done, failures } = start(routeTo('http', 1))
+    stream.write(Buffer.from([1]))
+    await setImmediate()
+    t.clock.advance(9_999)
+    t.same(failures, [])
+    t.clock.advance(1)
+    t.equal(await text(stream), badGateway('bad tunnel header'))
+    t.match(failures, [{ message: '10000 ms' }])
+    stream.end()
+    await done
+  })
+
+  t.test('because its target refuses', async (t) => {
+    const port = await unusedPort()
+    const inHttp = start(routeTo('http', port))
+    inHttp.stream.end(preamble('app.test'))
+    t.equal(await text(inHttp.stream), badGateway('cannot reach local target'))
+    const inTcp = start(routeTo('tcp', port))
+    inTcp.stream.write(preamble('app.test'))
+    await t.rejects(text(inTcp.stream), { code: 'ECONNRESET' }, 'in tcp mode it is reset')
+    for (const { failures, done } of [inHttp, inTcp]) {
+      await done
+      t.match(failures, [{ code: 'CLIENT_TARGET_UNREACHABLE', message: 'ECONNREFUSED' }])
+    }
+  })
+
+  t.test('because its target does not answer the dial for 10 s', async (t) => {
+    t.clock.enter()
+    t.teardown(() => t.clock.exit())
+    const socket = new net.Socket()
+    const { stream, done, failures } = start(routeTo('http', 1), { connect: () => socket })
+    stream.end(preamble('app.test'))
+    await setImmediate()
+    t.clock.advance(9_999)
+    t.notOk(socket.destroyed)
+    t.clock.advance(1)
+    t.equal(await text(stream), badGateway('cannot reach local target'))
+    t.match(failures, [{ code: 'CLIENT_TARGET_UNREACHABLE', message: '10000 ms' }])
+    t.ok(socket.destroyed)
+    await done
+  })
+
+  t.test('names each address that was tried', async (t) => {
+    const connect: Connect = () => {
+      const socket = new net.Socket()
+      const tried = [
+        new Error('connect ECONNREFUSED ::1:1'),
+        new Error('connect EPERM 127.0.0.1:1'),
+      ]
+      return socket.destroy(new AggregateError(tried))
+    }
+    const { stream, done, failures } = start(routeTo('tcp', 1), { connect })
+    stream.write(preamble('app.test'))
+    stream.on('error', () => {})
+    await done
+    t.match(failures, [{ message: /ECONNREFUSED ::1:1, connect EPERM 127.0.0.1:1/ }])
+  })
+})
+
+/** What the gateway holds of a stream that is being forwarded. */
+function start(route: Route, options: { connect?: Connect } = {}) {
+  const [stream, far] = duplexPair()
+  const failures: ClientError[] = []
+  const done = forward(far, {
+    routes: new Map([[route.hostname, route]]),
+    onFailure: (error) => failures.push(error),
+    ...options,
+  })
+  return { stream, done, failures }
+}
+
+function preamble(hostname: string): Buffer {
+  return Buffer.concat([Buffer.from([1, 0, hostname.length]), Buffer.from(hostname)])
+}
+
+function badGateway(body: string): string {
+  return `HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`
+}
+
+function serve(t: Test, mode: Mode, onConnection: (socket: net.Socket) => void): Promise<Route> {
+  return listen(t, net.createServer({ allowHalfOpen: true }, onConnection), mode)
+}
+
+async function listen(t: Test, server: net.Server, mode: Mode, host = '127.0.0.1'): Promise<Route> {
+  const sockets = new Set<net.Socket>()
+  server.on('connection', (socket) => {
+    sockets.add(socket)
+    socket.on('error', () => {})
+  })
+  server.listen(0, host)
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.close()
+    for (const socket of sockets) socket.destroy()
+  })
+  return routeTo(mode, (server.address() as net.AddressInfo).port)
+}
+
+function routeTo(mode: Mode, port: number): Route {
+  return { hostname: 'app.test', mode, target: { host: '127.0.0.1', port, text: `:${port}` } }
+}
+
+async function unusedPort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as net.AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+function echo(socket: net.Socket): void {
+  socket.pipe(socket)
+}
+
+async function text(stream: Duplex): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of stream.iterator({ destroyOnReturn: false })) chunks.push(chunk)
+  return Buffer.concat(chunks).toString()
+}
