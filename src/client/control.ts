@@ -1,0 +1,124 @@
+import { EventEmitter } from 'node:events'
+import type { Duplex } from 'node:stream'
+import { ProtocolError } from '../protocol/errors.ts'
+import { LineDecoder } from '../protocol/lines.ts'
+import {
+  type Ack,
+  formatMessage,
+  isFinalRefusal,
+  type Message,
+  parseMessage,
+} from '../protocol/messages.ts'
+import { ClientError, type ClientErrorCode } from './errors.ts'
+
+export interface ControlEvents {
+  /** The gateway has admitted us. */
+  admit: [ack: Ack]
+  /** The tunnel must end: the gateway refused us, broke the protocol, fell silent, or ended the stream. Once. */
+  failure: [error: ClientError]
+}
+
+/** How long the gateway may take to answer the registration. */
+const ackTimeoutMs = 10_000
+/** A gateway sends a heartbeat every 15 s: two may be lost, not more. */
+const silenceTimeoutMs = 40_000
+
+/** The agent's end of the control stream: registers, then answers heartbeats. */
+export class Control extends EventEmitter<ControlEvents> {
+  readonly #stream: Duplex
+  readonly #lines = new LineDecoder()
+  #deadline: NodeJS.Timeout | undefined
+  #state: 'registering' | 'admitted' | 'released' | 'ended' = 'registering'
+
+  /** `register` is the formatted message. */
+  constructor(stream: Duplex, register: string) {
+    super()
+    this.#stream = stream
+    stream.on('data', (chunk: Buffer) => this.#receive(chunk))
+    stream.on('end', () => this.#lost('it ended the control stream'))
+    stream.on('error', (cause) => this.#lost(cause.message, cause))
+    stream.write(register)
+    this.#expect('CLIENT_NO_ANSWER', 'did not answer the registration', ackTimeoutMs)
+  }
+
+  /** From now on neither silence nor the stream's end is a failure: one of the two sides is leaving. */
+  release(): void {
+    if (this.#state === 'admitted') this.#become('released')
+  }
+
+  /** Ends our half, and takes no notice of the other any more. */
+  end(): void {
+    this.#become('ended')
+    this.#stream.end()
+  }
+
+  #receive(chunk: Buffer): void {
+    try {
+      for (const line of this.#lines.push(chunk)) this.#handle(parseMessage(line))
+    } catch (cause) {
+      if (!(cause instanceof ProtocolError)) throw cause
+      const message = `the gateway broke the protocol: ${cause.message}`
+      this.#fail(new ClientError('CLIENT_GATEWAY_BROKEN', message, { cause }))
+    }
+  }
+
+  /** What a gateway has no reason to send, and what a newer one may, is ignored. */
+  #handle(message: Message): void {
+    if (this.#state === 'ended') return
+    if (message.type === 'ack' && this.#state === 'registering') this.#answered(message)
+    else if (message.type === 'ping') this.#heartbeat()
+  }
+
+  #answered(ack: Ack): void {
+    if (!ack.ok) return this.#fail(refused(ack))
+    this.#become('admitted')
+    this.#awaitHeartbeat()
+    this.emit('admit', ack)
+  }
+
+  #heartbeat(): void {
+    // A gateway that does not read its pongs gets no more of them.
+    if (this.#stream.writable && !this.#stream.writableNeedDrain) {
+      this.#stream.write(formatMessage({ type: 'pong', ts: Date.now() }))
+    }
+    if (this.#state === 'admitted') this.#awaitHeartbeat()
+  }
+
+  #awaitHeartbeat(): void {
+    this.#expect('CLIENT_GATEWAY_SILENT', 'sent no heartbeat', silenceTimeoutMs)
+  }
+
+  /** Fails, unless the state changes or this is called again in time. */
+  #expect(code: ClientErrorCode, lack: string, timeoutMs: number): void {
+    clearTimeout(this.#deadline)
+    this.#deadline = setTimeout(() => {
+      this.#fail(new ClientError(code, `the gateway ${lack} for ${timeoutMs / 1000} s`))
+    }, timeoutMs)
+  }
+
+  #lost(reason: string, cause?: Error): void {
+    if (this.#state !== 'released') this.#fail(gatewayGone(reason, cause))
+  }
+
+  #fail(error: ClientError): void {
+    if (this.#state === 'ended') return
+    this.#become('ended')
+    this.emit('failure', error)
+  }
+
+  #become(state: 'admitted' | 'released' | 'ended'): void {
+    this.#state = state
+    clearTimeout(this.#deadline)
+  }
+}
+
+export function gatewayGone(reason: string, cause?: Error): ClientError {
+  return new ClientError('CLIENT_GATEWAY_GONE', `the gateway is gone: ${reason}`, { cause })
+}
+
+function refused(ack: Ack): ClientError {
+  const text = (ack.error ?? 'no reason given').slice(0, 300)
+  const refusal = { text, code: ack.code, isFinal: isFinalRefusal(ack) }
+  const message = `the gateway refused the registration: ${text}`
+  return new ClientError('CLIENT_REFUSED', message, { refusal })
+}

@@ -1,0 +1,205 @@
+import { EventEmitter } from 'node:events'
+import type { Duplex } from 'node:stream'
+import { type MuxError, type MuxStream, Session } from '../mux/index.ts'
+import { type Ack, type AgentInfo, formatMessage } from '../protocol/messages.ts'
+import { CAPABILITIES } from '../protocol/version.ts'
+import { Control, gatewayGone } from './control.ts'
+import { ClientError } from './errors.ts'
+import { type ForwardOptions, forward, type Route } from './forward.ts'
+
+export interface TunnelOptions {
+  /** Connected, and the tunnel's own from now on. */
+  readonly transport: Duplex
+  /** A JWT that the gateway will verify. */
+  readonly token: string
+  readonly routes: readonly Route[]
+  readonly agent?: AgentInfo
+  /** Told of each stream that could not be served. */
+  readonly onFailure?: NonNullable<ForwardOptions['onFailure']>
+  /** Streams that the gateway may have open at once; those beyond are reset. */
+  readonly maxStreams?: number
+}
+
+export interface TunnelEvents {
+  /** The gateway admitted us: it may open streams from now on. */
+  admit: []
+  /** No more streams can come; those that run go on, and with the last of them the tunnel closes. */
+  leave: []
+  /** The tunnel is over, with all its streams; an error unless both sides had agreed to it. */
+  close: [error: ClientError | undefined]
+}
+
+/** How long the gateway may take to end its side once all streams have finished. */
+const farewellMs = 2_000
+
+/** One session with a gateway: what the control stream says, and the streams that the gateway opens. */
+export class Tunnel extends EventEmitter<TunnelEvents> {
+  readonly #session: Session
+  readonly #control: Control
+  readonly #forwarding: ForwardOptions
+  #forwards = 0
+  #ack: Ack | undefined
+  #isGatewayLeaving = false
+  #isLeaving = false
+  #isClosed = false
+  #error: ClientError | undefined
+  #farewell: NodeJS.Timeout | undefined
+
+  /**
+   * An admitted tunnel over this transport; where there is none, the transport is ended.
+   * @throws ClientError CLIENT_REFUSED, CLIENT_NO_ANSWER, CLIENT_GATEWAY_GONE,
+   *   CLIENT_GATEWAY_BROKEN, or CLIENT_CLOSED when the signal aborts first.
+   * @throws ProtocolError PROTOCOL_LINE_TOO_LONG when there is more to register than a message holds.
+   */
+  static async open(options: TunnelOptions, signal: AbortSignal): Promise<Tunnel> {
+    const tunnel = new Tunnel(options)
+    const stop = () => tunnel.destroy(closedByUs('before the gateway had answered'))
+    signal.addEventListener('abort', stop)
+    try {
+      return await new Promise((resolve, reject) => {
+        tunnel.once('admit', () => resolve(tunnel))
+        tunnel.once('close', (error) => reject(error ?? gatewayGone('it ended the session')))
+        if (signal.aborted) stop()
+      })
+    } finally {
+      signal.removeEventListener('abort', stop)
+    }
+  }
+
+  private constructor(options: TunnelOptions) {
+    super()
+    const register = formatRegister(options)
+    const { transport, routes, onFailure, maxStreams = 10_000 } = options
+    this.#forwarding = {
+      routes: new Map(routes.map((route) => [route.hostname, route])),
+      ...(onFailure !== undefined && { onFailure }),
+    }
+    this.#session = new Session(transport, { role: 'client', maxPeerStreams: maxStreams })
+    this.#session.on('stream', (stream) => this.#serve(stream))
+    this.#session.on('goAway', () => this.#gatewayLeaves())
+    this.#session.on('close', (error) => this.#finish(error))
+    this.#control = new Control(this.#session.open(), register)
+    this.#control.on('admit', (ack) => this.#admitted(ack))
+    this.#control.on('failure', (error) => {
+      // Where the whole session was lost, its own event tells why.
+      if (!this.#session.isClosed) this.destroy(error)
+    })
+  }
+
+  /** The gateway's own name for the session, if it gave one. */
+  get sessionId(): string | undefined {
+    return this.#ack?.session
+  }
+
+  get streamCount(): number {
+    return this.#forwards
+  }
+
+  /** The last round trip measured. */
+  get rttMs(): number | undefined {
+    return this.#session.rttMs
+  }
+
+  /** Whether no more streams can come. */
+  get isLeaving(): boolean {
+    return this.#isLeaving || this.#isClosed
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  /** Why it was closed; `undefined` while it is not, and when both sides had agreed to it. */
+  get error(): ClientError | undefined {
+    return this.#error
+  }
+
+  /** Takes no new streams, lets those that run finish within the time, then ends the session. */
+  close(graceMs: number): Promise<void> {
+    if (this.#isClosed) return Promise.resolve()
+    this.#session.goAway()
+    return new Promise((resolve) => {
+      const timer = setTimeout(
+        () => this.destroy(closedByUs(`streams still ran after ${graceMs} ms`)),
+        graceMs,
+      )
+      this.once('close', () => {
+        clearTimeout(timer)
+        resolve()
+      })
+      this.#leave()
+    })
+  }
+
+  /** Ends the session and all its streams now. */
+  destroy(error: ClientError): void {
+    if (this.#isClosed) return
+    this.#error ??= error
+    this.#session.destroy(error)
+  }
+
+  #serve(stream: MuxStream): void {
+    this.#forwards += 1
+    void forward(stream, this.#forwarding).then(() => {
+      this.#forwards -= 1
+      this.#closeWhenIdle()
+    })
+  }
+
+  #admitted(ack: Ack): void {
+    this.#ack = ack
+    this.emit('admit')
+    if (this.#isGatewayLeaving) this.#leave()
+  }
+
+  #gatewayLeaves(): void {
+    this.#isGatewayLeaving = true
+    // A go-away overtakes data: the ack may be behind it, with a reason.
+    if (this.#ack !== undefined) this.#leave()
+  }
+
+  #leave(): void {
+    if (this.#isLeaving) return
+    this.#isLeaving = true
+    this.#control.release()
+    this.emit('leave')
+    this.#closeWhenIdle()
+  }
+
+  /** Once no stream is left, there is only the gateway's own goodbye to wait for. */
+  #closeWhenIdle(): void {
+    if (!this.#isLeaving || this.#forwards > 0 || this.#isClosed || this.#farewell) return
+    this.#farewell = setTimeout(
+      () => this.destroy(closedByUs('the gateway did not end its side')),
+      farewellMs,
+    )
+    this.#control.end()
+    void this.#session.close()
+  }
+
+  #finish(error: MuxError | undefined): void {
+    this.#isClosed = true
+    clearTimeout(this.#farewell)
+    this.#control.end()
+    if (error !== undefined) this.#error ??= gatewayGone(error.message, error)
+    this.emit('close', this.#error)
+  }
+}
+
+/** The full form is `tunnels`; a Go gateway reads `routes`, and of `modes` what is not http. */
+function formatRegister({ token, routes, agent }: TunnelOptions): string {
+  const withModes = routes.filter(({ mode }) => mode !== 'http')
+  return formatMessage({
+    type: 'register',
+    token,
+    routes: new Map(routes.map(({ hostname, target }) => [hostname, target.text])),
+    modes: new Map(withModes.map(({ hostname, mode }) => [hostname, mode])),
+    capabilities: CAPABILITIES,
+    tunnels: routes.map(({ hostname, mode, target }) => ({ hostname, mode, target: target.text })),
+    ...(agent !== undefined && { agent }),
+  })
+}
+
+function closedByUs(reason: string): ClientError {
+  return new ClientError('CLIENT_CLOSED', `the tunnel was closed: ${reason}`)
+}
