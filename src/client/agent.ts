@@ -1,0 +1,262 @@
+import { EventEmitter } from 'node:events'
+import type { Duplex } from 'node:stream'
+import type { Logger } from '../log.ts'
+import type { AgentInfo } from '../protocol/messages.ts'
+import type { Dial } from '../transport/transport.ts'
+import { attemptAfter, nextDelayMs } from './backoff.ts'
+import { ClientError } from './errors.ts'
+import { FailureLog } from './failure-log.ts'
+import type { Route } from './forward.ts'
+import { Tunnel } from './tunnel.ts'
+
+export interface AgentOptions {
+  readonly dial: Dial
+  /** A token to register with; asked anew for each connection, so it may live shortly. */
+  readonly token: () => string
+  /** At least one; no two with the same hostname. */
+  readonly tunnels: readonly Route[]
+  readonly log: Logger
+  /** Where `dial` leads; for logs only. */
+  readonly gateway?: string
+  readonly agent?: AgentInfo
+  /** How long running streams may go on after the signal. */
+  readonly graceMs?: number
+  /** Streams that the gateway may have open at once. */
+  readonly maxStreams?: number
+  /** From 0 to below 1. */
+  readonly random?: () => number
+}
+
+export type AgentState =
+  /** Not running: not yet, or no more. */
+  | 'idle'
+  /** Dialling, or registering. */
+  | 'connecting'
+  /** Registered: the gateway may open streams. */
+  | 'connected'
+  /** Until the next try. */
+  | 'waiting'
+  /** Told to stop, and waiting for the streams that run. */
+  | 'closing'
+
+export interface AgentStatus {
+  readonly state: AgentState
+  /** Unix time in milliseconds; `undefined` while not connected, like the two that follow. */
+  readonly connectedSinceMs: number | undefined
+  readonly session: string | undefined
+  readonly rttMs: number | undefined
+  /** Those of a tunnel that is being left included. */
+  readonly streams: number
+  /** What ended the last try or the last tunnel. */
+  readonly lastError: ClientError | undefined
+}
+
+export interface AgentEvents {
+  state: [state: AgentState]
+}
+
+/** Keeps one tunnel up: dials, registers, serves until the tunnel is lost, waits, and tries again, for ever. */
+export class Agent extends EventEmitter<AgentEvents> {
+  readonly #options: AgentOptions
+  readonly #log: Logger
+  readonly #failures: FailureLog
+  readonly #graceMs: number
+  readonly #random: () => number
+  /** The one that serves, and those that a gateway has said go-away to while streams still run. */
+  readonly #tunnels = new Set<Tunnel>()
+  #current: { readonly tunnel: Tunnel; readonly sinceMs: number } | undefined
+  #state: AgentState = 'idle'
+  #lastError: ClientError | undefined
+
+  constructor(options: AgentOptions) {
+    super()
+    this.#options = options
+    this.#log = options.log
+    this.#failures = new FailureLog(options.log)
+    this.#graceMs = options.graceMs ?? 10_000
+    this.#random = options.random ?? Math.random
+  }
+
+  status(): AgentStatus {
+    const { tunnel, sinceMs } = this.#current ?? {}
+    let streams = 0
+    for (const each of this.#tunnels) streams += each.streamCount
+    return {
+      state: this.#state,
+      connectedSinceMs: sinceMs,
+      session: tunnel?.sessionId,
+      rttMs: tunnel?.rttMs,
+      streams,
+      lastError: this.#lastError,
+    }
+  }
+
+  /**
+   * Runs until the signal aborts; resolves when the streams that ran then have finished, or were cut
+   * off after `graceMs`.
+   * @throws ClientError CLIENT_REFUSED when trying again could change nothing; also what `token` throws,
+   *   and ProtocolError PROTOCOL_LINE_TOO_LONG when no gateway would read so many tunnels.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    try {
+      for (let attempt = 0; !signal.aborted; attempt += 1) {
+        const upMs = await this.#runOnce(signal)
+        if (signal.aborted) break
+        attempt = attemptAfter({ attempt, upMs })
+        await this.#wait(attempt, signal)
+      }
+    } finally {
+      await this.#close()
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#enter('closing')
+    const { streams } = this.status()
+    if (streams > 0) this.#log.info('closing', { streams, graceMs: this.#graceMs })
+    await Promise.all([...this.#tunnels].map((tunnel) => tunnel.close(this.#graceMs)))
+    this.#enter('idle')
+  }
+
+  /** One tunnel, from the dial until it takes no more streams. Returns how long it was up. */
+  async #runOnce(signal: AbortSignal): Promise<number> {
+    let tunnel: Tunnel
+    try {
+      this.#enter('connecting')
+      this.#log.info('connecting', this.#fields())
+      tunnel = await this.#connect(signal)
+    } catch (error) {
+      this.#failed(error, signal)
+      return 0
+    }
+    const upSinceMs = performance.now()
+    this.#connected(tunnel)
+    await untilLeaving(tunnel, signal)
+    this.#current = undefined
+    const upMs = performance.now() - upSinceMs
+    if (!signal.aborted) this.#lost(tunnel, upMs)
+    return upMs
+  }
+
+  async #connect(signal: AbortSignal): Promise<Tunnel> {
+    const transport = await this.#dial(signal)
+    const { token, tunnels: routes, agent, maxStreams } = this.#options
+    try {
+      signal.throwIfAborted()
+      const tunnel = await Tunnel.open(
+        {
+          transport,
+          token: token(),
+          routes,
+          onFailure: (error, route) => this.#failures.add(error, route),
+          ...(agent !== undefined && { agent }),
+          ...(maxStreams !== undefined && { maxStreams }),
+        },
+        signal,
+      )
+      tunnel.once('close', () => this.#tunnels.delete(tunnel))
+      if (!tunnel.isClosed) this.#tunnels.add(tunnel)
+      return tunnel
+    } catch (error) {
+      transport.destroy()
+      throw error
+    }
+  }
+
+  async #dial(signal: AbortSignal): Promise<Duplex> {
+    try {
+      return await this.#options.dial(signal)
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      throw new ClientError('CLIENT_DIAL_FAILED', `no connection to the gateway: ${reason}`, {
+        cause,
+      })
+    }
+  }
+
+  /** Decides which failures are worth another try, and throws the others. */
+  #failed(error: unknown, signal: AbortSignal): void {
+    if (signal.aborted) return
+    if (!(error instanceof ClientError)) throw error
+    this.#lastError = error
+    if (error.refusal?.isFinal) throw error
+    const message = error.refusal === undefined ? 'cannot connect' : 'refused'
+    this.#log.warn(message, this.#fields(error))
+  }
+
+  #connected(tunnel: Tunnel): void {
+    this.#current = { tunnel, sinceMs: Date.now() }
+    this.#enter('connected')
+    this.#log.info('connected', {
+      ...this.#fields(),
+      session: tunnel.sessionId,
+      tunnels: Object.fromEntries(
+        this.#options.tunnels.map(({ hostname, target }) => [hostname, target.text]),
+      ),
+    })
+  }
+
+  #lost(tunnel: Tunnel, upMs: number): void {
+    const upSec = Math.round(upMs / 1000)
+    if (tunnel.error === undefined) {
+      this.#log.info('the gateway is leaving', { upSec, streams: tunnel.streamCount })
+      return
+    }
+    this.#lastError = tunnel.error
+    this.#log.warn('connection lost', { ...this.#fields(tunnel.error), upSec })
+  }
+
+  async #wait(attempt: number, signal: AbortSignal): Promise<void> {
+    const delayMs = nextDelayMs({ attempt, random: this.#random() })
+    this.#enter('waiting')
+    this.#log.info('next try', { delayMs })
+    await delay(delayMs, signal)
+  }
+
+  #fields(error?: ClientError): Record<string, unknown> {
+    const { gateway } = this.#options
+    return {
+      ...(gateway !== undefined && { gateway }),
+      ...(error !== undefined && {
+        code: error.refusal?.code ?? error.code,
+        reason: error.message,
+      }),
+    }
+  }
+
+  #enter(state: AgentState): void {
+    if (this.#state === state) return
+    this.#state = state
+    this.emit('state', state)
+  }
+}
+
+/** Until the tunnel takes no more streams, or the signal aborts. */
+function untilLeaving(tunnel: Tunnel, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (tunnel.isLeaving || signal.aborted) return resolve()
+    tunnel.once('leave', done).once('close', done)
+    signal.addEventListener('abort', done)
+
+    function done(): void {
+      tunnel.off('leave', done).off('close', done)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+  })
+}
+
+/** Ends early, and without an error, when the signal aborts. */
+function delay(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve()
+    const timer = setTimeout(done, ms)
+    signal.addEventListener('abort', done)
+
+    function done(): void {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+  })
+}

@@ -1,0 +1,343 @@
+import { once } from 'node:events'
+import { setImmediate } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { Agent, type AgentOptions, type AgentState } from '../../src/client/agent.ts'
+import { attemptAfter, nextDelayMs } from '../../src/client/backoff.ts'
+import { ClientError } from '../../src/client/errors.ts'
+import { FailureLog } from '../../src/client/failure-log.ts'
+import type { Route } from '../../src/client/forward.ts'
+import type { LogFields, Logger } from '../../src/log.ts'
+import type { Ack } from '../../src/protocol/messages.ts'
+import { duplexPair } from '../support/duplex-pair.ts'
+import { admitted, FakeGateway, refusal } from './fake-gateway.ts'
+
+const route: Route = {
+  hostname: 'app.example.com',
+  mode: 'http',
+  target: { host: '127.0.0.1', port: 3000, text: ':3000' },
+}
+
+t.test('back-off', async (t) => {
+  for (const [attempt, boundMs] of [
+    [0, 2_000],
+    [1, 4_000],
+    [2, 8_000],
+    [3, 16_000],
+    [4, 30_000],
+    [5, 30_000],
+    [10_000, 30_000],
+  ] as const) {
+    t.test(`try ${attempt} waits anything up to ${boundMs} ms`, async (t) => {
+      t.equal(nextDelayMs({ attempt, random: 0 }), 0)
+      t.equal(nextDelayMs({ attempt, random: 0.5 }), boundMs / 2)
+      t.equal(nextDelayMs({ attempt, random: 1 - Number.EPSILON }), boundMs - 1)
+    })
+  }
+
+  t.test('starts anew after a minute up', async (t) => {
+    t.equal(attemptAfter({ attempt: 7, upMs: 0 }), 7)
+    t.equal(attemptAfter({ attempt: 7, upMs: 59_999 }), 7)
+    t.equal(attemptAfter({ attempt: 7, upMs: 60_000 }), 0)
+  })
+})
+
+t.test('of many streams that fail alike one line is written each 10 s', async (t) => {
+  const { log, lines } = recorder()
+  const failures = new FailureLog(log)
+  const error = new ClientError('CLIENT_TARGET_UNREACHABLE', 'cannot reach :3000')
+  for (let ms = 0; ms < 10_000; ms += 1_000) failures.add(error, route, ms)
+  t.same(lines, [
+    {
+      message: 'a stream was not served',
+      hostname: 'app.example.com',
+      target: ':3000',
+      code: 'CLIENT_TARGET_UNREACHABLE',
+      reason: 'cannot reach :3000',
+    },
+  ])
+  failures.add(error, { ...route, hostname: 'b.example.com' }, 9_999)
+  failures.add(new ClientError('CLIENT_NO_ROUTE', 'no'), undefined, 9_999)
+  t.equal(lines.length, 3)
+  failures.add(error, route, 10_000)
+  t.match(lines[3], { hostname: 'app.example.com', alsoSinceLastLine: 9 })
+})
+
+t.test('an agent', async (t) => {
+  t.test('registers, says so, and serves until it is told to stop', async (t) => {
+    const { agent, gateways, lines, stop, run } = start(t, { gateway: 'gw:9443' })
+    t.match(agent.status(), { state: 'connecting', streams: 0, session: undefined })
+    await reaches(agent, 'connected')
+    t.match(agent.status(), { state: 'connected', session: 's-1', lastError: undefined })
+    t.equal(agent.status().connectedSinceMs, Date.now())
+    const [gateway] = gateways as [FakeGateway]
+    const leaving = once(gateway.session, 'goAway')
+    stop()
+    await leaving
+    await run
+    t.match(agent.status(), { state: 'idle', connectedSinceMs: undefined })
+    t.same(lines, [
+      { message: 'connecting', gateway: 'gw:9443' },
+      {
+        message: 'connected',
+        gateway: 'gw:9443',
+        session: 's-1',
+        tunnels: { 'app.example.com': ':3000' },
+      },
+    ])
+  })
+
+  t.test('asks for a new token at each connection', async (t) => {
+    let tokens = 0
+    const heard: string[] = []
+    const { agent, gateways } = start(t, {
+      token: () => `token ${++tokens}`,
+      onGateway: (gateway) =>
+        gateway.on('message', (message) => {
+          if (message.type === 'register') heard.push(message.token)
+        }),
+    })
+    await reaches(agent, 'connected')
+    gateways[0]?.session.destroy()
+    await reaches(agent, 'waiting')
+    t.clock.advance(1_000)
+    await reaches(agent, 'connected')
+    t.same(heard, ['token 1', 'token 2'])
+  })
+
+  t.test('tries again for ever, the first time too', async (t) => {
+    let isUp = false
+    const { agent, gateways, lines } = start(t, {
+      onDial: () => {
+        if (!isUp) throw new Error('connect ECONNREFUSED')
+      },
+    })
+    for (const delayMs of [1_000, 2_000, 4_000, 8_000, 15_000, 15_000, 15_000]) {
+      await reaches(agent, 'waiting')
+      t.match(lines.at(-2), { message: 'cannot connect', code: 'CLIENT_DIAL_FAILED' })
+      t.match(lines.at(-2), { reason: /ECONNREFUSED/ })
+      t.same(lines.at(-1), { message: 'next try', delayMs })
+      t.clock.advance(delayMs - 1)
+      t.equal(agent.status().state, 'waiting')
+      t.clock.advance(1)
+      await once(agent, 'state')
+    }
+    isUp = true
+    await reaches(agent, 'waiting')
+    t.clock.advance(15_000)
+    await reaches(agent, 'connected')
+    t.equal(gateways.length, 1)
+  })
+
+  t.test('comes back when the connection is lost, sooner after a minute up', async (t) => {
+    const { agent, gateways, lines } = start(t)
+    for (const [upMs, delayMs] of [
+      [1_000, 1_000],
+      [1_000, 2_000],
+      [59_000, 4_000],
+      [60_000, 1_000],
+      [1_000, 2_000],
+    ] as const) {
+      await reaches(agent, 'connected')
+      for (let ms = 0; ms < upMs; ms += 1_000) {
+        t.clock.advance(1_000)
+        gateways.at(-1)?.say({ type: 'ping', ts: ms })
+        await setImmediate()
+      }
+      gateways.at(-1)?.session.destroy()
+      await reaches(agent, 'waiting')
+      t.match(lines.at(-2), { message: 'connection lost', code: 'CLIENT_GATEWAY_GONE' })
+      t.same(lines.at(-1), { message: 'next try', delayMs })
+      t.match(agent.status(), { session: undefined, lastError: { code: 'CLIENT_GATEWAY_GONE' } })
+      t.clock.advance(delayMs)
+    }
+    await reaches(agent, 'connected')
+  })
+
+  t.test('finds a silent gateway dead within 45 s', async (t) => {
+    const { agent, lines } = start(t)
+    await reaches(agent, 'connected')
+    t.clock.advance(40_000)
+    await reaches(agent, 'waiting')
+    t.match(lines.at(-2), { message: 'connection lost', code: 'CLIENT_GATEWAY_SILENT' })
+  })
+
+  t.test('ends at once when trying again can change nothing', async (t) => {
+    for (const ack of [refusal('auth failed'), refusal('no', 'HOST_INVALID')]) {
+      const { run, gateways, agent } = start(t, { acks: [ack] })
+      await t.rejects(run, { code: 'CLIENT_REFUSED', refusal: { text: ack.error, isFinal: true } })
+      t.equal(gateways.length, 1)
+      t.match(agent.status(), { state: 'idle', lastError: { code: 'CLIENT_REFUSED' } })
+    }
+  })
+
+  t.test('tries again while another holds its name', async (t) => {
+    const taken = refusal('host already registered: app.example.com', 'HOST_TAKEN')
+    const { agent, lines } = start(t, { acks: [taken, taken, admitted] })
+    for (const delayMs of [1_000, 2_000]) {
+      await reaches(agent, 'waiting')
+      t.match(lines.at(-2), { message: 'refused', code: 'HOST_TAKEN', reason: taken.error })
+      t.clock.advance(delayMs)
+      await once(agent, 'state')
+    }
+    await reaches(agent, 'connected')
+  })
+
+  t.test('ends with what its token factory throws', async (t) => {
+    const { run } = start(t, {
+      token: () => {
+        throw new Error('no secret')
+      },
+    })
+    await t.rejects(run, { message: 'no secret' })
+  })
+
+  t.test('lets the streams of a gateway that leaves finish beside the next tunnel', async (t) => {
+    const { agent, gateways, lines, stop, run } = start(t)
+    await reaches(agent, 'connected')
+    const [old] = gateways as [FakeGateway]
+    const stream = old.session.open()
+    stream.on('error', () => {})
+    stream.write(Buffer.from([1])) // a preamble that takes its time
+    await until(() => agent.status().streams === 1)
+    old.session.goAway()
+    await reaches(agent, 'waiting')
+    t.same(lines.at(-2), { message: 'the gateway is leaving', upSec: 0, streams: 1 })
+    t.clock.advance(1_000)
+    await reaches(agent, 'connected')
+    t.equal(gateways.length, 2)
+    t.equal(agent.status().streams, 1)
+    const ended = once(old.session, 'close')
+    stream.end()
+    stream.resume()
+    await ended
+    t.equal(agent.status().streams, 0)
+    stop()
+    await run
+  })
+})
+
+t.test('the signal ends an agent', async (t) => {
+  t.test('that has not started', async (t) => {
+    const { run, gateways } = start(t, { signal: AbortSignal.abort() })
+    await run
+    t.equal(gateways.length, 0)
+  })
+
+  t.test('in its dial', async (t) => {
+    const { run, stop, lines } = start(t, {
+      dial: (signal) =>
+        new Promise((_, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason))
+        }),
+    })
+    stop()
+    await run
+    t.same(lines, [{ message: 'connecting' }])
+  })
+
+  t.test('in a dial that takes no notice', async (t) => {
+    const [near, far] = duplexPair()
+    far.on('error', () => {})
+    const dialled = new EventTarget()
+    const { run, stop } = start(t, {
+      dial: () => new Promise((resolve) => dialled.addEventListener('go', () => resolve(near))),
+    })
+    stop()
+    dialled.dispatchEvent(new Event('go'))
+    await run
+    t.ok(near.destroyed)
+  })
+
+  t.test('in its registration', async (t) => {
+    const { run, stop, gateways } = start(t, { acks: [undefined] })
+    await until(() => gateways.length === 1)
+    await once(gateways[0] as FakeGateway, 'message')
+    stop()
+    await run
+  })
+
+  t.test('in its back-off', async (t) => {
+    const { run, stop, agent } = start(t, {
+      onDial: () => {
+        throw new Error('connect ECONNREFUSED')
+      },
+    })
+    await reaches(agent, 'waiting')
+    stop()
+    await run
+  })
+
+  t.test('while streams run, which are cut off after the grace period', async (t) => {
+    const { run, stop, agent, gateways, lines } = start(t, { graceMs: 5_000 })
+    await reaches(agent, 'connected')
+    const stream = gateways[0]?.session.open()
+    stream?.on('error', () => {})
+    stream?.write(Buffer.from([1]))
+    await until(() => agent.status().streams === 1)
+    stop()
+    await reaches(agent, 'closing')
+    t.same(lines.at(-1), { message: 'closing', streams: 1, graceMs: 5_000 })
+    t.clock.advance(4_999)
+    await setImmediate()
+    t.equal(agent.status().state, 'closing')
+    t.equal(agent.status().streams, 1)
+    t.clock.advance(1)
+    await run
+    t.equal(agent.status().streams, 0)
+  })
+})
+
+interface StartOptions extends Partial<AgentOptions> {
+  /** Of one gateway after another; `undefined` is no answer. The last one stays. */
+  acks?: (Ack | undefined)[]
+  onDial?: () => void
+  onGateway?: (gateway: FakeGateway) => void
+  signal?: AbortSignal
+}
+
+/** A running agent that meets a new gateway at each dial, under a clock that stands still. */
+function start(t: Test, options: StartOptions = {}) {
+  t.clock.enter()
+  const { acks = [admitted], onDial, onGateway, signal, ...agentOptions } = options
+  const { log, lines } = recorder()
+  const gateways: FakeGateway[] = []
+  const controller = new AbortController()
+  const agent = new Agent({
+    token: () => 'the token',
+    tunnels: [route],
+    log,
+    random: () => 0.5,
+    dial: async () => {
+      onDial?.()
+      const [near, far] = duplexPair()
+      const gateway = new FakeGateway(far, acks[Math.min(gateways.length, acks.length - 1)])
+      gateways.push(gateway)
+      onGateway?.(gateway)
+      return near
+    },
+    ...agentOptions,
+  })
+  const run = agent.run(signal ?? controller.signal)
+  t.teardown(async () => {
+    controller.abort()
+    for (const gateway of gateways) gateway.session.destroy()
+    await run.catch(() => {})
+    t.clock.exit()
+  })
+  return { agent, gateways, lines, run, stop: () => controller.abort() }
+}
+
+async function reaches(agent: Agent, state: AgentState): Promise<void> {
+  while (agent.status().state !== state) await once(agent, 'state')
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await setImmediate()
+}
+
+function recorder() {
+  const lines: Record<string, unknown>[] = []
+  const write = (message: string, fields: LogFields = {}) => lines.push({ message, ...fields })
+  const log: Logger = { debug: write, info: write, warn: write, error: write }
+  return { log, lines }
+}
