@@ -22,7 +22,8 @@ export class CertificateDirectory {
   readonly #directory: string
   readonly #log: Logger
   readonly #pairs = new Map<string, Pair>()
-  #byName = new Map<string, Certificate[]>()
+  /** Made of the pairs when it is asked for; undefined since they changed. */
+  #byName: Map<string, Certificate[]> | undefined
   #watcher: FSWatcher | undefined
   #watchedInode: bigint | undefined
   #settling: NodeJS.Timeout | undefined
@@ -47,7 +48,7 @@ export class CertificateDirectory {
       const text = `cannot read the certificates in ${options.directory}`
       throw new CertificateError('CERT_FILE_FAILED', text, { cause: error })
     }
-    if (opened.#byName.size === 0) {
+    if (opened.list().length === 0) {
       options.log.warn('no usable certificate in the directory', { directory: options.directory })
     }
     opened.#polling = setInterval(() => void opened.refresh(), options.pollMs ?? 30_000).unref()
@@ -58,6 +59,7 @@ export class CertificateDirectory {
   find(hostname: string, nowMs: number): Certificate | undefined {
     const dot = hostname.indexOf('.')
     const wildcard = dot > 0 ? `*${hostname.slice(dot)}` : hostname
+    this.#byName ??= byName(this.list())
     for (const name of [hostname, wildcard]) {
       const found = this.#byName.get(name)?.find((certificate) => isValidAt(certificate, nowMs))
       if (found !== undefined) return found
@@ -118,10 +120,10 @@ export class CertificateDirectory {
     for (const base of this.#pairs.keys()) {
       if (bases.has(base)) continue
       this.#pairs.delete(base)
+      this.#byName = undefined
       this.#log.info('certificate removed', { directory: this.#directory, pair: base })
     }
     for (const base of [...bases].sort()) await this.#readPair(base, files)
-    this.#byName = byName(this.list())
   }
 
   async #readPair(base: string, files: ReadonlySet<string>): Promise<void> {
@@ -136,6 +138,7 @@ export class CertificateDirectory {
     const fields = { directory: this.#directory, pair: base }
     try {
       pair.certificate = await this.#load(certificateFile, keyFile)
+      this.#byName = undefined
     } catch (error) {
       const kept = pair.certificate !== undefined
       this.#log.warn('unusable certificate ignored', { ...fields, error: text(error), kept })

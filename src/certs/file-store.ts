@@ -50,8 +50,8 @@ export class FileStore implements Store {
   // no hostname starts with an underscore.
   #path(hostname: string): string {
     if (canonicalHostname(hostname) !== hostname || !/^[a-z0-9.-]+$/.test(hostname)) {
-      const shown = JSON.stringify(hostname.slice(0, 80))
-      throw new CertificateError('CERT_NAME_INVALID', `not a canonical hostname: ${shown}`)
+      const shown = hostname.slice(0, 80).replace(/[^!-~]/g, '?')
+      throw new CertificateError('CERT_NAME_INVALID', `not a canonical hostname: '${shown}'`)
     }
     const name =
       hostname.length <= 200 ? hostname : `_${createHash('sha256').update(hostname).digest('hex')}`
