@@ -66,7 +66,7 @@ export async function main(program: Program): Promise<never> {
 
   async function end(code: ExitCode): Promise<never> {
     // A log that cannot be written must not keep the process.
-    setTimeout(() => process.exit(code), 1000).unref()
+    setTimeout(() => process.exit(code), 1000)
     await log?.close()
     await Promise.all([drain(process.stdout), drain(process.stderr)])
     process.exit(code)

@@ -91,8 +91,8 @@ async function openCertificates({ tlsCertDir, acmeEnv, acmeCache }: ServerConfig
 
 function logAddresses(addresses: GatewayAddresses, config: ServerConfig, log: Logger): void {
   for (const [listener, at] of Object.entries(addresses)) {
-    if (at)
-      log.info('listening', { listener, address: formatHostPort({ ...at, host: at.address }) })
+    if (at === undefined) continue
+    log.info('listening', { listener, address: formatHostPort({ ...at, host: at.address }) })
   }
   const port = addresses.public?.port ?? config.gatewayPort
   log.info('ready', {

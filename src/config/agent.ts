@@ -174,7 +174,10 @@ function chooseCredentials(
   source: Source,
   problems: Problems,
 ): Credentials | undefined {
-  const has = (key: string) => Boolean(source.entry(key)?.text.trim())
+  const has = (key: string) => {
+    const entry = source.entry(key)
+    return entry !== undefined && (entry.refused !== undefined || entry.text.trim() !== '')
+  }
   const complain = (key: string, reason: string) => {
     const at = source.entry(key)?.at ?? source.at
     problems.add({ key, reason, ...(at && { at }) })

@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
+import { agentUsage } from '../../src/cli/agent-usage.ts'
+import { parseCommandLine } from '../../src/cli/arguments.ts'
 import { exitCodeOf } from '../../src/cli/exit-codes.ts'
 import { describeError } from '../../src/cli/print-error.ts'
 import { serverUsage } from '../../src/cli/server-usage.ts'
@@ -89,10 +91,14 @@ t.test('wrong usage is one line and a hint, and exit code 2', async (t) => {
     ['agent', ['a\u001b[31m\nb'], 'unknown command: a [31m b'],
   ]
   for (const [name, args, message] of cases) {
-    const { code, stdout, stderr } = await run(t, name, args, { node: ['--'] })
+    const usage = name === 'server' ? serverUsage : agentUsage
+    const error = t.throws(() => parseCommandLine(usage, args), { code: 'CLI_USAGE' })
     const hint = `hint: gotunnel-${name} --help has all there is to type`
-    t.strictSame([code, stdout, stderr], [2, '', `error: ${message} (CLI_USAGE)\n${hint}\n`])
+    t.equal(describeError(error, usage), `error: ${message} (CLI_USAGE)\n${hint}\n`)
   }
+  const { code, stdout, stderr } = await run(t, 'agent', ['--chek'])
+  t.strictSame([code, stdout], [2, ''])
+  t.match(stderr, /^error: unknown option: --chek; did you mean --check\? \(CLI_USAGE\)\nhint: /)
 })
 
 t.test('everything that is wrong with the environment is told at once', async (t) => {
@@ -210,6 +216,35 @@ t.test('the first signal ends an agent cleanly', async (t) => {
   t.match(lines.at(-2), { message: 'closing; a second signal ends at once', signal: 'SIGTERM' })
   t.match(lines.at(-1), { message: 'closed' })
   t.equal(await errors, '')
+})
+
+t.test('a gateway tells where it listens, and ends cleanly', async (t) => {
+  const ports = { GATEWAY_PORT: '0', HTTP_PORT: '0', TUNNEL_PORT: '0', DASHBOARD_PORT: '0' }
+  const own = { JWT_SECRET: secret, ACME_ENV: 'development', ACME_CACHE: `${t.testdir()}/certs` }
+  const env = { ...names, ...ports, ...own, BIND_ADDRESS: '127.0.0.1' }
+  const child = start(t, resolve(cli, 'server.js'), [], { env })
+  const output = text(child.stdout)
+  await seen(child, '"ready"')
+  child.kill('SIGTERM')
+  t.strictSame(await once(child, 'exit'), [0, null])
+  const lines = (await output)
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  const listening = lines.filter(({ message }) => message === 'listening')
+  t.strictSame(
+    listening.map(({ listener }) => listener),
+    ['public', 'tunnel', 'http', 'dashboard'],
+  )
+  for (const { address } of listening) t.match(address, /^127\.0\.0\.1:[1-9]\d*$/)
+  t.match(
+    lines.find(({ message }) => message === 'ready'),
+    {
+      gateway: `https://gateway.example.com:${listening[0].address.split(':')[1]}`,
+      agents: `tunnel.example.com:${listening[1].address.split(':')[1]}`,
+    },
+  )
+  t.match(lines.at(-1), { message: 'closed' })
 })
 
 t.test('the second signal does not wait', async (t) => {

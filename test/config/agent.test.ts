@@ -115,6 +115,9 @@ t.test(`\${VAR} is taken from the environment`, async (t) => {
   t.match(problems(`tunnel_addr: h:1\njwt_secret: \${EMPTY}\n${tunnels}`, env), [
     /^config.yaml:2:13: jwt_secret: is required/,
   ])
+  t.strictSame(problems(`tunnel_addr: h:1\njwt_secret: \${NONE}\n${tunnels}`, env), [
+    'config.yaml:2:13: jwt_secret: the environment has no variable NONE',
+  ])
 })
 
 t.test('every problem has its line and column, and all are told at once', async (t) => {
