@@ -50,7 +50,7 @@ function readMessage(bytes: Buffer): Buffer | ClientHello {
   if (!isRecord && bytes.length > 0) return { kind: 'not-tls' }
   const fragments: Buffer[] = []
   let held = 0
-  let wanted = HANDSHAKE_HEADER
+  let wanted: number | undefined // known once its header is whole
   for (let at = 0; at + RECORD_HEADER <= bytes.length; ) {
     const length = bytes.readUInt16BE(at + 3)
     if (bytes[at] !== HANDSHAKE_RECORD || bytes[at + 1] !== 3) {
@@ -62,13 +62,13 @@ function readMessage(bytes: Buffer): Buffer | ClientHello {
     at += length
     fragments.push(fragment)
     held += fragment.length
-    if (wanted === HANDSHAKE_HEADER && held >= HANDSHAKE_HEADER) {
+    if (wanted === undefined && held >= HANDSHAKE_HEADER) {
       const header = Buffer.concat(fragments, HANDSHAKE_HEADER)
       if (header[0] !== CLIENT_HELLO) return malformed(`handshake message ${header[0]} comes first`)
-      wanted += header.readUIntBE(1, 3)
+      wanted = HANDSHAKE_HEADER + header.readUIntBE(1, 3)
       if (wanted > LONGEST_MESSAGE) return malformed(`a ClientHello of ${wanted} bytes`)
     }
-    if (wanted > HANDSHAKE_HEADER && held >= wanted) {
+    if (wanted !== undefined && held >= wanted) {
       const [first = fragment] = fragments
       const message = fragments.length === 1 ? first : Buffer.concat(fragments, wanted)
       return message.subarray(HANDSHAKE_HEADER, wanted)
