@@ -1,5 +1,5 @@
 import { Duplex } from 'node:stream'
-import type { Identity } from '../auth/identity.ts'
+import { type Identity, isExpired } from '../auth/identity.ts'
 import type { MuxStream, Session } from '../mux/index.ts'
 import type { AgentInfo, Message } from '../protocol/messages.ts'
 import { encodePreamble } from '../protocol/preamble.ts'
@@ -125,8 +125,7 @@ export class Tunnel implements Upstream {
   }
 
   #beat(): void {
-    const { expiresAtSec } = this.#agent.identity
-    if (expiresAtSec !== undefined && expiresAtSec + clockToleranceSec < Date.now() / 1000) {
+    if (isExpired(this.#agent.identity, Date.now() / 1000)) {
       this.destroy(new ServerError('SERVER_TOKEN_EXPIRED', "the agent's token has expired"))
       return
     }
@@ -144,9 +143,6 @@ export class Tunnel implements Upstream {
     }
   }
 }
-
-/** As `verifyToken` has it at admission. */
-const clockToleranceSec = 30
 
 /** What a caller of `open` gets where there is no stream to be had. */
 function failedStream(error: unknown): Duplex {

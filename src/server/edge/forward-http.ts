@@ -1,6 +1,7 @@
 import type { ClientRequest, IncomingMessage, InformationEvent, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
+import { reset } from '../../net/reset.ts'
 import { splice } from '../../net/splice.ts'
 import type { Route, Visitor } from '../upstream.ts'
 import { type EdgeError, edgeErrors, sendError } from './error-page.ts'
@@ -247,7 +248,9 @@ export class HttpExchange implements Occupation {
     if (this.#isOver) return
     this.#outcome = 'broken'
     this.#outgoing?.destroy()
-    this.#options.response.destroy()
+    const { request, response } = this.#options
+    reset(request.socket, new Error('the response could not be finished'))
+    response.destroy()
   }
 
   #responseClosed(): void {
