@@ -165,7 +165,8 @@ export class MuxStream extends Duplex implements FrameSource {
   sessionEnded(error: MuxError): void {
     this.#lost = error
     const isWhole = !canReceive(this.#halves) && this.pendingBytes === 0
-    if (!isWhole) this.destroy(error)
+    if (isWhole) this.#settleFinal()
+    else this.destroy(error)
   }
 
   /** Whether anything arrived since this was asked last. */
