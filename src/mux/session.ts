@@ -59,7 +59,8 @@ export class Session extends EventEmitter<SessionEvents> {
       emptied: () => this.#endIfDrained(),
     })
     this.#decoder = new FrameDecoder(this.#inboundFrames())
-    this.#tick = setInterval(() => this.#onTick(), TICK_MS).unref()
+    this.#tick = setInterval(() => this.#onTick(), TICK_MS)
+    this.#tick.unref()
     transport.on('data', (chunk: Buffer) => this.#onData(chunk))
     transport.on('end', () => this.#transportEnded())
     transport.on('error', (cause) => this.#transportEnded(cause))
@@ -144,9 +145,10 @@ export class Session extends EventEmitter<SessionEvents> {
     try {
       this.#decoder.push(chunk)
     } catch (error) {
-      // The peer's faults are MuxErrors; anything else is a bug of ours or of a listener, not to be swallowed.
-      if (!(error instanceof MuxError)) throw error
-      this.destroy(error)
+      // The peer's faults are protocol errors. Anything else is a bug of ours or of a listener: not to be
+      // swallowed, but the rest of the chunk is lost, so the session is over all the same.
+      this.destroy(error instanceof Error ? error : undefined)
+      if (!(error instanceof MuxError && isProtocolError(error.code))) throw error
     }
   }
 
