@@ -71,11 +71,11 @@ const noGrowth = () => new GrowthBudget({ maxWindowBytes: START, sessionBytes: 0
 t.test(
   'a receive window refuses the byte beyond what was granted, and counts none of it',
   async (t) => {
-    const window = new ReceiveWindow(noGrowth())
+    const window = new ReceiveWindow(noGrowth(), 0)
     window.receive(START)
     t.throws(() => window.receive(1), { code: 'MUX_WINDOW_EXCEEDED' })
     t.same([window.granted, window.held], [0, START])
-    const other = new ReceiveWindow(noGrowth())
+    const other = new ReceiveWindow(noGrowth(), 0)
     t.throws(() => other.receive(START + 1), { code: 'MUX_WINDOW_EXCEEDED' })
     t.throws(() => other.receive(U32), { code: 'MUX_WINDOW_EXCEEDED' })
     t.same([other.granted, other.held], [START, 0])
@@ -85,7 +85,7 @@ t.test(
 t.test(
   'credit is worth a frame from half a window read on, and is exactly what was read',
   async (t) => {
-    const window = new ReceiveWindow(noGrowth())
+    const window = new ReceiveWindow(noGrowth(), 0)
     window.receive(START)
     t.equal(window.consume(START / 2 - 1), false)
     t.equal(window.consume(2), true)
@@ -104,13 +104,13 @@ function readAll(window: ReceiveWindow, nowMs: number, rttMs: number | undefined
 
 t.test('a window doubles when a whole limit was read within two round trips', async (t) => {
   const budget = new GrowthBudget({ maxWindowBytes: 4 * START, sessionBytes: 100 * START })
-  const window = new ReceiveWindow(budget)
-  readAll(window, 0, 10) // starts the measure
+  const window = new ReceiveWindow(budget, 0)
+  readAll(window, 1_000, 10) // starts the measure
   t.equal(window.limit, START)
-  t.equal(readAll(window, 20, 10), 2 * START)
+  t.equal(readAll(window, 1_020, 10), 2 * START)
   t.equal(window.limit, 2 * START)
-  t.equal(readAll(window, 40, 10), 4 * START)
-  readAll(window, 41, 10)
+  t.equal(readAll(window, 1_040, 10), 4 * START)
+  readAll(window, 1_041, 10)
   t.equal(window.limit, 4 * START, 'no further than its maximum')
 })
 
@@ -123,8 +123,8 @@ t.test(
       [0, 1],
     ] as const) {
       const budget = new GrowthBudget({ maxWindowBytes: 4 * START, sessionBytes: 100 * START })
-      const window = new ReceiveWindow(budget)
-      for (let i = 0; i < 20; i += 1) readAll(window, i * stepMs, rttMs)
+      const window = new ReceiveWindow(budget, 0)
+      for (let i = 1; i <= 20; i += 1) readAll(window, i * stepMs, rttMs)
       t.equal(window.limit, START, `round trip ${rttMs}, a window each ${stepMs} ms`)
     }
   },
@@ -132,7 +132,7 @@ t.test(
 
 t.test('windows grow out of one budget, and give back what they grew by', async (t) => {
   const budget = new GrowthBudget({ maxWindowBytes: 16 * START, sessionBytes: 3 * START })
-  const [one, two] = [new ReceiveWindow(budget), new ReceiveWindow(budget)]
+  const [one, two] = [new ReceiveWindow(budget, 0), new ReceiveWindow(budget, 0)]
   for (let i = 0; i < 5; i += 1) readAll(one, i, 10)
   t.equal(one.limit, 4 * START, '1 → 2 → 4, which is all there is')
   for (let i = 0; i < 5; i += 1) readAll(two, i, 10)
@@ -160,7 +160,7 @@ t.test('granted and held never exceed the limit, nor the limits their budget', a
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
       const budget = new GrowthBudget({ maxWindowBytes: max, sessionBytes })
-      const windows = [0, 1, 2].map(() => ({ window: new ReceiveWindow(budget), credit: START }))
+      const windows = [0, 1, 2].map(() => ({ window: new ReceiveWindow(budget, 0), credit: START }))
       let nowMs = 0
       for (const { at, kind, part, passMs } of steps) {
         nowMs += passMs
@@ -179,7 +179,7 @@ t.test('granted and held never exceed the limit, nor the limits their budget', a
         } else if (part === 1) {
           // Over, as far as the peer goes; what is held is read later.
           window.release()
-          windows[at] = { window: new ReceiveWindow(budget), credit: START }
+          windows[at] = { window: new ReceiveWindow(budget, 0), credit: START }
           continue
         }
         if (window.granted !== one.credit) return false

@@ -3,6 +3,7 @@ import type { Test } from 'tap'
 import { Session } from '../../src/mux/index.ts'
 import type { MuxOptions } from '../../src/mux/options.ts'
 import { duplexPair } from '../support/duplex-pair.ts'
+import { destroyAfter } from './destroy-after.ts'
 
 // The far end of a session, played by hand: headers are written and read as hex, grouped as the
 // fields are (version, type, flags, stream id, length), with nothing of src/mux between.
@@ -68,17 +69,15 @@ export function sessionWithRawPeer(
   t: Test,
   role: 'client' | 'server',
   options: Partial<MuxOptions> = {},
-): { session: Session; peer: RawPeer; ended: () => string | undefined } {
+): { session: Session; near: Duplex; peer: RawPeer; ended: () => string | undefined } {
   const [near, far] = duplexPair()
   const session = new Session(near, { pingIntervalMs: 0, ...options, role })
   const peer = new RawPeer(far)
   let reason: string | undefined
   session.on('close', (error) => (reason = error?.code ?? 'finished'))
-  t.teardown(() => {
-    session.destroy()
-    near.destroy()
-  })
-  return { session, peer, ended: () => reason }
+  t.teardown(() => near.destroy())
+  destroyAfter(t, session)
+  return { session, near, peer, ended: () => reason }
 }
 
 export function hex(text: string): Buffer {

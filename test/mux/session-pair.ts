@@ -8,6 +8,7 @@ import { X509CertificateGenerator } from '@peculiar/x509'
 import type { Test } from 'tap'
 import { type MuxOptions, type MuxStream, Session } from '../../src/mux/index.ts'
 import { duplexPair } from '../support/duplex-pair.ts'
+import { destroyAfter } from './destroy-after.ts'
 
 export interface SessionPair {
   client: Session
@@ -26,10 +27,8 @@ export function sessionPair(
   const common = { pingIntervalMs: 0, ...options.both }
   const client = new Session(a, { ...common, role: 'client' })
   const server = new Session(b, { ...common, role: 'server' })
-  t.teardown(() => {
-    for (const session of [client, server]) session.destroy()
-    for (const end of [a, b]) end.destroy()
-  })
+  t.teardown(() => [a.destroy(), b.destroy()])
+  for (const session of [client, server]) destroyAfter(t, session)
   return { client, server, atServer: collect(server), atClient: collect(client) }
 }
 
@@ -43,6 +42,25 @@ export async function streamPair(
   const near = pair.client.open()
   const [far] = (await arrived) as [MuxStream]
   return { ...pair, near, far }
+}
+
+/**
+ * All that a stream brings, to its end; what it still writes is left alone. (`buffer()` and `text()`
+ * of node:stream/consumers destroy a Duplex when its readable half ends.)
+ */
+export function readAll(stream: Duplex): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const pieces: Buffer[] = []
+    stream.on('data', (piece: Buffer) => pieces.push(piece))
+    stream.once('end', () => resolve(Buffer.concat(pieces)))
+    stream.once('error', reject)
+    stream.once('close', () => reject(new Error('closed before its end')))
+  })
+}
+
+/** The same as text. */
+export async function readText(stream: Duplex): Promise<string> {
+  return (await readAll(stream)).toString()
 }
 
 /** The five ways that the reference runs its ⑤ tests over: `connect` gives the client's end first. */
