@@ -161,7 +161,12 @@ export class StreamTable {
   }
 
   #add(id: number, owed: 'syn' | 'queued' | 'ack'): MuxStream {
-    const stream = new MuxStream(this.#streamHost, id, owed, new ReceiveWindow(this.#growth))
+    const stream = new MuxStream(
+      this.#streamHost,
+      id,
+      owed,
+      new ReceiveWindow(this.#growth, performance.now()),
+    )
     this.#streams.set(id, stream)
     return stream
   }

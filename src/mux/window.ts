@@ -29,8 +29,8 @@ export class SendWindow {
 /**
  * What we let the peer send on one stream. Invariant: granted + held <= limit.
  *
- * The limit starts at 256 KiB and doubles when the window is what limits the stream: when its reader
- * took a whole limit's worth within two round trips. A reader that does not read never gets there.
+ * The limit starts at 256 KiB and doubles while the window is what limits the stream: while its reader
+ * takes a limit's worth within two round trips. A reader that does not read never gets there.
  * Nothing that was granted is taken back.
  */
 export class ReceiveWindow {
@@ -39,10 +39,11 @@ export class ReceiveWindow {
   #granted = INITIAL_WINDOW_BYTES
   #held = 0
   #measuredBytes = 0
-  #measuredSinceMs = Number.NEGATIVE_INFINITY
+  #measuredSinceMs: number
 
-  constructor(budget: GrowthBudget) {
+  constructor(budget: GrowthBudget, nowMs: number) {
     this.#budget = budget
+    this.#measuredSinceMs = nowMs
   }
 
   /** The most that this stream may make us hold. */
@@ -72,17 +73,21 @@ export class ReceiveWindow {
     this.#held += bytes
   }
 
-  /** Accounts for bytes read. Says whether the credit is now worth a frame: half a window, as in Go. */
+  /**
+   * Accounts for bytes read. Says whether the credit is now worth a frame: half a window, as in Go, but
+   * of a large one no more than 256 KiB, or its sender would stand still until half of it had been read.
+   */
   consume(bytes: number): boolean {
     this.#held -= bytes
-    return this.#limit - this.#granted - this.#held >= this.#limit / 2
+    const due = this.#limit - this.#granted - this.#held
+    return due >= Math.min(this.#limit / 2, INITIAL_WINDOW_BYTES)
   }
 
   /** The credit to send now, after `consume` said so; counts as granted. `rttMs` undefined: not measured yet. */
   grant(nowMs: number, rttMs: number | undefined): number {
     this.#measuredBytes += this.#limit - this.#granted - this.#held
-    if (this.#measuredBytes >= this.#limit) {
-      if (rttMs !== undefined && nowMs - this.#measuredSinceMs <= 2 * rttMs) this.#grow()
+    if (this.#measuredBytes >= this.#limit / 2) {
+      if (rttMs !== undefined && this.#isLimiting(nowMs, rttMs)) this.#grow()
       this.#measuredBytes = 0
       this.#measuredSinceMs = nowMs
     }
@@ -95,6 +100,12 @@ export class ReceiveWindow {
   release(): void {
     this.#budget.giveBack(this.#limit - INITIAL_WINDOW_BYTES)
     this.#limit = INITIAL_WINDOW_BYTES
+  }
+
+  /** Whether it was read at a limit's worth in two round trips, or faster; what arrives in bursts ends short of it. */
+  #isLimiting(nowMs: number, rttMs: number): boolean {
+    const elapsedMs = nowMs - this.#measuredSinceMs
+    return elapsedMs * this.#limit <= 2 * rttMs * this.#measuredBytes
   }
 
   #grow(): void {

@@ -27,7 +27,7 @@ t.test('all windows together grow no further than the session may', async (t) =>
 
 t.test('one window grows no further than 16 MiB', async (t) => {
   const { heldBytes } = await stall(t, 1, {})
-  t.equal(heldBytes, 16 * MiB)
+  t.ok(heldBytes > 15 * MiB && heldBytes <= 16 * MiB, `${(heldBytes / MiB).toFixed(1)} MiB`)
 })
 
 t.test('a reader that does not read is never granted more', async (t) => {
