@@ -16,7 +16,8 @@ import { tryEverything } from './requests.js'
 import { createSampleSite } from './sample-site.js'
 
 const GATEWAY_HOST = 'gateway.localhost'
-const TUNNEL_HOST = 'tunnel.localhost'
+// The agent asks the system's resolver, and not every one knows `*.localhost`.
+const TUNNEL_HOST = 'localhost'
 const SITE = 'app.localhost'
 const ECHO = 'tcp.localhost'
 // Ctrl-C reaches this process from the terminal, and a moment later once more from npm.

@@ -19,6 +19,8 @@ const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'NODE_OPTIONS']
 export class Program {
   /** @type {Set<Program>} */
   static #running = new Set()
+  /** @type {Set<string>} */
+  static #reported = new Set()
 
   /** @type {import('node:child_process').ChildProcessByStdio<null, import('node:stream').Readable, import('node:stream').Readable>} */
   #child
@@ -108,10 +110,17 @@ export class Program {
     }
     if (typeof line?.message === 'string') {
       this.#log = [...this.#log, line].slice(-100)
-      const isNews = line.level === 'warn' || line.level === 'error'
-      if (isNews && !this.#isStopping) console.error(`${this.name}: ${text}`)
+      if (!this.#isStopping) this.#report(line)
     }
     this.#wake()
+  }
+
+  /** Warnings and errors; what both programs say, such as of the version of Node, once. @param {LogLine} line */
+  #report({ time, level, message, ...fields }) {
+    const text = [message, ...Object.entries(fields).map((field) => field.join('='))].join(' ')
+    if ((level !== 'warn' && level !== 'error') || Program.#reported.has(text)) return
+    Program.#reported.add(text)
+    console.error(`${this.name}: ${text}`)
   }
 
   #wake() {
