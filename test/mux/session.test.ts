@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import t from 'tap'
 import { type MuxStream, Session } from '../../src/mux/index.ts'
 import { duplexPair } from '../support/duplex-pair.ts'
+import { destroyAfter } from './destroy-after.ts'
 import { RawPeer, sessionWithRawPeer, u32 } from './raw-peer.ts'
 import { readAll, readText, sessionPair, streamPair } from './session-pair.ts'
 import { pass, settle, until } from './turns.ts'
@@ -528,6 +529,7 @@ t.test('a transport that takes nothing for 30 s costs the session', async (t) =>
   const [a, b] = duplexPair({ highWaterMark: 1 })
   const session = new Session(a, { role: 'client', pingIntervalMs: 0 })
   t.teardown(() => a.destroy())
+  destroyAfter(t, session)
   let ended: string | undefined
   session.on('close', (error) => (ended = error?.code))
   const stream = session.open()
@@ -551,6 +553,7 @@ t.test('a transport that takes a little now and then keeps the session', async (
   const session = new Session(a, { role: 'client', pingIntervalMs: 0 })
   const peer = new RawPeer(b)
   t.teardown(() => a.destroy())
+  destroyAfter(t, session)
   session.open().write(pattern(WINDOW))
   peer.send('00 01 0002 00000001 00000000')
   await settle(1)
@@ -572,6 +575,7 @@ t.test('a reader that cannot grant credit fails with its session, not never', as
   const [a, b] = duplexPair({ highWaterMark: 1 })
   const session = new Session(a, { role: 'client', pingIntervalMs: 0 })
   t.teardown(() => a.destroy())
+  destroyAfter(t, session)
   b.on('error', () => {})
   const stream = session.open()
   await settle()
@@ -786,6 +790,7 @@ t.test('an end that waits for a blocked transport does not wait for ever', async
   const [a, b] = duplexPair({ highWaterMark: 1 })
   const session = new Session(a, { role: 'client', pingIntervalMs: 0 })
   t.teardown(() => a.destroy())
+  destroyAfter(t, session)
   const stream = session.open()
   const events = watch(stream)
   await settle()
