@@ -36,7 +36,7 @@ const CLIENT_HELLO = 1
 const LONGEST_FRAGMENT = 2 ** 14
 const LONGEST_MESSAGE = 2 ** 16 // as Go's crypto/tls has it (maxHandshake); OpenSSL takes twice that
 
-const RANDOM = 32
+const VERSION_AND_RANDOM = 2 + 32
 const LONGEST_SESSION_ID = 32
 const SERVER_NAME = 0 // extension, RFC 6066 §3
 const HOST_NAME = 0 // type of a name in it
@@ -78,15 +78,13 @@ function readMessage(bytes: Buffer): Buffer | ClientHello {
 }
 
 function readBody(body: Cursor): ClientHello {
-  const version = body.number(2)
-  body.take(RANDOM)
+  body.take(VERSION_AND_RANDOM) // the version is a fixed 0x0303 since TLS 1.3, and to be ignored
   const sessionId = body.vector(1)
   const suites = body.vector(2)
   const compression = body.vector(1)
   const hasExtensions = body.left > 0 // RFC 5246 §7.4.1.2: a client may send none
   const extensions = hasExtensions ? body.vector(2) : NOTHING
   if (!body.isRead) return malformed('lengths that do not add up')
-  if (version >> 8 !== 3) return malformed(`version ${version.toString(16)}`)
   if (sessionId.length > LONGEST_SESSION_ID) return malformed('a long session id')
   if (suites.length === 0 || suites.length % 2 !== 0) return malformed('no list of cipher suites')
   if (compression.length === 0) return malformed('no list of compression methods')

@@ -31,7 +31,6 @@ function handshake(body: Buffer, type = 1): Buffer {
 }
 
 interface Parts {
-  version?: number
   sessionId?: Buffer
   suites?: Buffer
   compression?: Buffer
@@ -40,7 +39,7 @@ interface Parts {
 
 function body(parts: Parts = {}): Buffer {
   return Buffer.concat([
-    u16(parts.version ?? 0x0303),
+    u16(0x0303),
     Buffer.alloc(32, 0xaa),
     vector8(parts.sessionId ?? Buffer.alloc(32, 0xbb)),
     vector16(parts.suites ?? Buffer.of(0x13, 0x01)),
@@ -219,7 +218,6 @@ t.test('refuses what a TLS stack would refuse, or read in another way', async (t
     'another handshake message': record(handshake(body(), 2)),
     'a message of 16 MiB': record(Buffer.of(1, 0xff, 0xff, 0xff)),
     'an empty message': record(Buffer.of(1, 0, 0, 0)),
-    'a version that is not 3.x': record(handshake(body({ version: 0x0203 }))),
     'a session id of 33 bytes': record(handshake(body({ sessionId: Buffer.alloc(33) }))),
     'no cipher suite': record(handshake(body({ suites: Buffer.alloc(0) }))),
     'half a cipher suite': record(handshake(body({ suites: Buffer.alloc(3) }))),
