@@ -11,6 +11,9 @@ export interface LogLine {
   fields: LogFields
 }
 
+// Of before a test takes over the clock.
+const real = { setTimeout, clearTimeout }
+
 export class RecordingLog implements Logger {
   readonly lines: LogLine[] = []
   readonly #awaited: { message: string; resolve: (line: LogLine) => void }[] = []
@@ -36,11 +39,11 @@ export class RecordingLog implements Logger {
   /** The next line with the sentence, from now on; waits 10 s at most. */
   next(message: string): Promise<LogLine> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`never said: ${message}`)), 10_000)
+      const timer = real.setTimeout(() => reject(new Error(`never said: ${message}`)), 10_000)
       this.#awaited.push({
         message,
         resolve: (line) => {
-          clearTimeout(timer)
+          real.clearTimeout(timer)
           resolve(line)
         },
       })

@@ -1,0 +1,199 @@
+/*
+ * TLS for many names on one port, without Node's SNICallback: the ClientHello is read first, and the
+ * connection then goes to a tls.Server of its name. Tried on Node 20 with one server and a callback:
+ * a session ticket from `a.test` resumes as `b.test` and the callback is not even asked (TLS 1.3), a
+ * resumed connection has lost its name (TLS 1.2), clients without SNI never reach the callback, and
+ * a callback that throws kills the process. With a server a name, ticket keys are the name's own.
+ */
+import { constants } from 'node:crypto'
+import { Server, type Socket } from 'node:net'
+import * as tls from 'node:tls'
+import { type ClientHello, readClientHello } from '../net/client-hello.ts'
+import { canonicalHostname } from '../net/hostname.ts'
+import { peek } from '../net/peek.ts'
+import { TransportError, type TransportErrorCode } from './errors.ts'
+
+export interface TlsAcceptorOptions {
+  /** The pair to show for a canonical hostname; `undefined` where there is none. May take its time. */
+  readonly certificateFor: (hostname: string) => Promise<KeyAndChain | undefined>
+  /** The name meant by clients that send none. */
+  readonly defaultName: string
+  /**
+   * The protocol to speak, one of those that the client offered; `undefined` refuses the connection.
+   * Asked only where the client offers any. Without this function, ALPN is not answered.
+   */
+  readonly alpn?: (hostname: string, offered: readonly string[]) => string | undefined
+  /** For the ClientHello to come, and again for the handshake after it; not for `certificateFor`. */
+  readonly handshakeTimeoutMs?: number
+  /**
+   * A completed handshake, with the canonical name whose certificate was shown: go by it, not by the
+   * socket's `servername`. The owner attaches its `error` listener at once.
+   */
+  readonly onConnection: (socket: tls.TLSSocket, hostname: string) => void
+  /** A connection that failed before that; it is closed already. */
+  readonly onError: (error: TransportError, remoteAddress: string) => void
+}
+
+/** Both PEM; the leaf comes first. */
+export interface KeyAndChain {
+  readonly key: string
+  readonly chain: string
+}
+
+/**
+ * A server that completes TLS handshakes (1.2 or better). It listens where its owner tells it to, or
+ * takes connections accepted elsewhere: `emit('connection', socket)`, with all that was read of the
+ * socket unshifted, and `allowHalfOpen` set where half-closed connections are to survive. Closing it
+ * accepts no more; handshakes in progress end by themselves, at their deadlines at the latest.
+ */
+export function createTlsAcceptor(options: TlsAcceptorOptions): Server {
+  const servers = new NamedServers(options)
+  const acceptor = new Server({ allowHalfOpen: true, noDelay: true })
+  acceptor.on('connection', (socket: Socket) => {
+    const remoteAddress = socket.remoteAddress ?? 'unknown'
+    // Nobody else listens while we wait for a certificate.
+    socket.on('error', () => {})
+    accept(socket, servers, options).catch((error) => {
+      if (error instanceof Refusal) socket.end(error.alert, () => socket.destroy())
+      else socket.destroy()
+      options.onError(toTransportError(error), remoteAddress)
+    })
+  })
+  return acceptor
+}
+
+async function accept(
+  socket: Socket,
+  servers: NamedServers,
+  options: TlsAcceptorOptions,
+): Promise<void> {
+  const timeoutMs = options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS
+  const limits = { limitBytes: HELLO_LIMIT_BYTES, timeoutMs }
+  const hello = await peek(socket, wholeHello, limits)
+  if (hello.kind !== 'hello') {
+    const problem = hello.kind === 'malformed' ? `malformed ClientHello: ${hello.reason}` : 'no TLS'
+    throw new TransportError('TRANSPORT_HANDSHAKE_FAILED', problem)
+  }
+  const hostname = asked(hello.serverName ?? options.defaultName)
+  let server: tls.Server | undefined
+  try {
+    const pair = await options.certificateFor(hostname)
+    server = pair && servers.get(hostname, pair)
+  } catch (cause) {
+    const text = `no certificate for ${hostname}: ${message(cause)}`
+    throw new Refusal(INTERNAL_ERROR, 'TRANSPORT_NO_CERTIFICATE', text, cause)
+  }
+  if (server === undefined) {
+    const text = `no certificate for ${hostname}, and none may be made`
+    throw new Refusal(UNRECOGNIZED_NAME, 'TRANSPORT_NAME_UNKNOWN', text)
+  }
+  // Whoever has gone meanwhile did not fail: the wait was ours.
+  if (!socket.destroyed) server.emit('connection', socket)
+}
+
+function wholeHello(bytes: Buffer): Exclude<ClientHello, { kind: 'partial' }> | undefined {
+  const hello = readClientHello(bytes)
+  return hello.kind === 'partial' ? undefined : hello
+}
+
+function asked(serverName: string): string {
+  // RFC 6066 §3: no port in it. canonicalHostname would take one off.
+  const hostname = serverName.includes(':') ? undefined : canonicalHostname(serverName)
+  if (hostname !== undefined) return hostname
+  const text = `not a hostname: '${serverName.slice(0, 80).replace(/[^!-~]/g, '?')}'`
+  throw new Refusal(UNRECOGNIZED_NAME, 'TRANSPORT_NAME_UNKNOWN', text)
+}
+
+/** A tls.Server for each name that was asked for lately, made anew when its certificate changes. */
+class NamedServers {
+  readonly #options: TlsAcceptorOptions
+  /** In the order of their last use. */
+  readonly #byName = new Map<string, { pair: KeyAndChain; server: tls.Server }>()
+
+  constructor(options: TlsAcceptorOptions) {
+    this.#options = options
+  }
+
+  get(hostname: string, pair: KeyAndChain): tls.Server {
+    const found = this.#byName.get(hostname)
+    const entry = found?.pair === pair ? found : { pair, server: this.#create(hostname, pair) }
+    this.#byName.delete(hostname)
+    this.#byName.set(hostname, entry)
+    for (const oldest of this.#byName.keys()) {
+      if (this.#byName.size <= SERVER_LIMIT) break
+      this.#byName.delete(oldest)
+    }
+    return entry.server
+  }
+
+  #create(hostname: string, { key, chain }: KeyAndChain): tls.Server {
+    const { alpn, handshakeTimeoutMs = HANDSHAKE_TIMEOUT_MS, ...owner } = this.#options
+    const server = tls.createServer({
+      key,
+      cert: chain,
+      minVersion: 'TLSv1.2',
+      // TLS 1.2 lets a client ask for one handshake after the other on one connection.
+      secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+      handshakeTimeout: handshakeTimeoutMs,
+      ...(alpn && { ALPNCallback: ({ protocols }: Offer) => choose(alpn, hostname, protocols) }),
+    })
+    server.on('secureConnection', (socket) => owner.onConnection(socket, hostname))
+    server.on('tlsClientError', (error, socket) => {
+      const remoteAddress = socket.remoteAddress ?? 'unknown'
+      socket.destroy()
+      owner.onError(toTransportError(error, hostname), remoteAddress)
+    })
+    return server
+  }
+}
+
+type Offer = { protocols: string[] }
+
+// What Node does not expect here ends the process: an exception, a protocol that was not offered.
+function choose(
+  alpn: NonNullable<TlsAcceptorOptions['alpn']>,
+  hostname: string,
+  offered: string[],
+): string | undefined {
+  try {
+    const chosen = alpn(hostname, offered)
+    return chosen !== undefined && offered.includes(chosen) ? chosen : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** A connection that is told why it ends, by a TLS alert (RFC 8446 §6). */
+class Refusal extends TransportError {
+  readonly alert: Buffer
+
+  constructor(description: number, code: TransportErrorCode, text: string, cause?: unknown) {
+    super(code, text, { cause })
+    // Content type alert, record version 1.2, two bytes: fatal, and why.
+    this.alert = Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, description])
+  }
+}
+
+const INTERNAL_ERROR = 80
+const UNRECOGNIZED_NAME = 112
+
+const HANDSHAKE_TIMEOUT_MS = 10_000
+// A ClientHello with post-quantum key shares has under 2 KiB, and a record 16 KiB at most.
+const HELLO_LIMIT_BYTES = 16 * 1024
+const SERVER_LIMIT = 1000
+
+function toTransportError(error: unknown, hostname?: string): TransportError {
+  if (error instanceof TransportError) return error
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  const late = code === 'ERR_TLS_HANDSHAKE_TIMEOUT' || code === 'NET_PEEK_TIMEOUT'
+  const what = hostname === undefined ? 'before its ClientHello' : `for ${hostname}`
+  const text = `TLS handshake failed ${what}: ${message(error)}`
+  return new TransportError(late ? 'TRANSPORT_TIMEOUT' : 'TRANSPORT_HANDSHAKE_FAILED', text, {
+    cause: error,
+  })
+}
+
+function message(error: unknown): string {
+  // OpenSSL's end in a line break.
+  return error instanceof Error ? error.message.trim() : String(error)
+}
