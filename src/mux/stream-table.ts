@@ -1,5 +1,4 @@
 import { MuxError } from './errors.ts'
-import { Fifo } from './fifo.ts'
 import { INITIAL_WINDOW_BYTES } from './frame.ts'
 import type { MuxOptions } from './options.ts'
 import { MuxStream, type StreamHost } from './stream.ts'
@@ -28,8 +27,8 @@ export class StreamTable {
 
   /** Ours whose SYN is due or out and not answered yet, oldest first, with the time of opening. */
   readonly #unanswered = new Map<MuxStream, number>()
-  /** Ours that wait for a place among those. */
-  readonly #queued = new Fifo<MuxStream>()
+  /** Ours that wait for a place among those, oldest first. */
+  readonly #queued = new Set<MuxStream>()
   /** Those that we have finished and the peer has not, with the time of its last sign of life. */
   readonly #halfClosed = new Map<MuxStream, number>()
   /** Payload that streams we have forgotten may still bring, because it had been granted to them. */
@@ -73,13 +72,13 @@ export class StreamTable {
   /** A stream of ours, at once if fewer than 256 are unanswered. @throws MuxError MUX_TOO_MANY_OPENS */
   open(): MuxStream {
     const mayStart = this.#unanswered.size < this.#options.maxUnansweredOpens
-    if (!mayStart && this.#queued.length >= this.#options.maxQueuedOpens) {
-      const waiting = this.#queued.length
+    if (!mayStart && this.#queued.size >= this.#options.maxQueuedOpens) {
+      const waiting = this.#queued.size
       throw new MuxError('MUX_TOO_MANY_OPENS', `${waiting} streams wait for the peer to accept any`)
     }
     const stream = this.#add(this.#ownIds.take(), mayStart ? 'syn' : 'queued')
     if (mayStart) this.#unanswered.set(stream, performance.now())
-    else this.#queued.push(stream)
+    else this.#queued.add(stream)
     return stream
   }
 
@@ -128,9 +127,7 @@ export class StreamTable {
 
   /** The peer takes no more streams: those that had not started never will. */
   failQueued(error: MuxError): void {
-    for (let stream = this.#queued.shift(); stream; stream = this.#queued.shift()) {
-      stream.destroy(error)
-    }
+    for (const stream of this.#queued) stream.destroy(error)
   }
 
   /** The session is over. */
@@ -175,6 +172,7 @@ export class StreamTable {
     if (!this.#streams.delete(stream.id)) return
     if (this.isPeers(stream)) this.#peerStreams -= 1
     this.#halfClosed.delete(stream)
+    this.#queued.delete(stream)
     this.#freePlace(stream)
     this.#drainableBytes += stream.grantedBytes
     if (this.#streams.size === 0) this.#host.emptied()
@@ -182,11 +180,11 @@ export class StreamTable {
 
   #freePlace(stream: MuxStream): void {
     if (!this.#unanswered.delete(stream)) return
-    let next = this.#queued.shift()
-    while (next?.destroyed) next = this.#queued.shift()
-    if (next === undefined) return
-    this.#unanswered.set(next, performance.now())
-    next.start()
+    for (const next of this.#queued) {
+      this.#queued.delete(next)
+      this.#unanswered.set(next, performance.now())
+      return next.start()
+    }
   }
 
   #resetHeaviest(): void {
