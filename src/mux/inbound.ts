@@ -13,7 +13,8 @@ export interface InboundHost {
   stream(stream: MuxStream): void
   refuse(streamId: number): void
   pinged(value: number): void
-  pingAnswered(value: number): void
+  /** Says whether anybody waited for it. */
+  pingAnswered(value: number): boolean
   goAway(code: GoAwayCode): void
 }
 
@@ -40,7 +41,9 @@ export class InboundFrames implements FrameHandler {
     this.#current = stream
     this.#currentFlags = flags
     if (stream === undefined) {
-      this.#countIdleFrame()
+      // What is in flight to streams that we reset is bounded by what they had been granted: visitors who
+      // leave in the middle of many downloads must not look like a flood.
+      if (length === 0 || (flags & Flag.Syn) !== 0) this.#countIdleFrame()
       this.#table.drain(length)
     } else if (length > 0) this.#table.expectPayload(stream, length)
     else if ((flags & STREAM_FLAGS) === 0) this.#countIdleFrame()
@@ -60,13 +63,16 @@ export class InboundFrames implements FrameHandler {
   windowUpdate(streamId: number, flags: number, credit: number): void {
     const stream = this.#streamOf(streamId, flags, 0)
     if (stream === undefined) return this.#countIdleFrame()
-    if (flags === 0 && credit < TINY_CREDIT_BYTES) this.#countIdleFrame()
+    if ((flags & STREAM_FLAGS) === 0 && credit < TINY_CREDIT_BYTES) this.#countIdleFrame()
     if (credit > 0) stream.receiveCredit(credit)
     this.#closingFlags(stream, flags)
   }
 
   ping(flags: number, value: number): void {
-    if ((flags & Flag.Syn) === 0) return this.#host.pingAnswered(value)
+    if ((flags & Flag.Syn) === 0) {
+      if (!this.#host.pingAnswered(value)) this.#countIdleFrame()
+      return
+    }
     this.#guard.count('pings', performance.now())
     this.#host.pinged(value)
   }
@@ -83,7 +89,11 @@ export class InboundFrames implements FrameHandler {
       throw new MuxError('MUX_BAD_STREAM_ID', 'a stream frame on id 0, which is the session itself')
     }
     const stream = this.#table.get(streamId)
-    if (stream !== undefined && (flags & Flag.Ack) !== 0) this.#table.accepted(stream)
+    if (stream !== undefined && (flags & Flag.Ack) !== 0) {
+      // SYN, FIN and RST come once by themselves; an ACK could be repeated for ever.
+      if (stream.isAccepted) this.#countIdleFrame()
+      else this.#table.accepted(stream)
+    }
     return stream
   }
 
@@ -94,7 +104,6 @@ export class InboundFrames implements FrameHandler {
       throw new MuxError('MUX_WINDOW_EXCEEDED', `${length} bytes on the SYN of stream ${streamId}`)
     }
     if (!hasRoom || !this.#host.acceptsStreams) {
-      this.#countIdleFrame()
       this.#table.refuse()
       this.#host.refuse(streamId)
       return undefined

@@ -28,15 +28,16 @@ export class Pings {
     return this.#lastId
   }
 
-  /** An answer came. One that nobody waits for (any more) means nothing. */
-  answered(value: number, nowMs: number): void {
+  /** An answer came. Says whether anybody waited for it (still). */
+  answered(value: number, nowMs: number): boolean {
     const ping = this.#waiting.get(value)
-    if (ping === undefined) return
+    if (ping === undefined) return false
     this.#waiting.delete(value)
     const rttMs = nowMs - ping.sentAtMs
     this.#samples.push(rttMs)
     if (this.#samples.length > KEPT_SAMPLES) this.#samples.shift()
     ping.done(undefined, rttMs)
+    return true
   }
 
   /** Fails those that were sent before. */
