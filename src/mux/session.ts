@@ -120,13 +120,16 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#writer.answer(FrameType.GoAway, 0, SESSION_ID, GoAwayCode.Normal)
   }
 
-  /** Go-away, then the end of all running streams, then of the transport. How long that may take, the caller says by `destroy`. */
+  /**
+   * Go-away, then the end of all running streams, then of the transport: resolves when that has taken
+   * the last byte. How long the streams may take, the caller says by `destroy`.
+   */
   close(): Promise<void> {
     if (this.#isClosed) return Promise.resolve()
     this.goAway()
     this.#isClosing = true
     this.#endIfDrained()
-    return new Promise((resolve) => this.once('close', () => resolve()))
+    return new Promise((resolve) => this.once('close', () => whenSent(this.#transport, resolve)))
   }
 
   /** Ends the session and all its streams now; the reason is what 'close' and the streams report. */
@@ -230,11 +233,12 @@ export class Session extends EventEmitter<SessionEvents> {
   #endIfDrained(): void {
     if (!this.#isClosing || this.#table.size > 0) return
     this.#writer.whenIdle(() => {
-      if (this.#table.size === 0) this.#end(sessionClosed(), undefined)
+      if (this.#table.size > 0) return
+      this.#end(sessionClosed(), undefined, this.#options.writeTimeoutMs)
     })
   }
 
-  #end(error: MuxError, reported: MuxError | undefined): void {
+  #end(error: MuxError, reported: MuxError | undefined, sendMs = LINGER_MS): void {
     if (this.#isClosed) return
     this.#isClosed = true
     clearInterval(this.#tick)
@@ -245,17 +249,28 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#writer.end()
     this.#pings.failAll(error)
     this.#table.endAll(error)
-    endTransport(this.#transport)
+    endTransport(this.#transport, sendMs)
     this.emit('close', reported)
   }
 }
 
-/** Lets what was written go out, then closes, within a time that no peer can stretch. */
-function endTransport(transport: Duplex): void {
+/** Lets what was written go out, within `sendMs`, then closes, within a time that no peer can stretch. */
+function endTransport(transport: Duplex, sendMs: number): void {
   if (transport.destroyed) return
-  const deadline = setTimeout(() => transport.destroy(), LINGER_MS)
+  let deadline = setTimeout(() => transport.destroy(), sendMs)
+  transport.once('finish', () => {
+    clearTimeout(deadline)
+    deadline = setTimeout(() => transport.destroy(), LINGER_MS)
+  })
   transport.once('close', () => clearTimeout(deadline))
   transport.end()
+}
+
+/** Calls back when the transport has taken all that was written, or never will. */
+function whenSent(transport: Duplex, callback: () => void): void {
+  if (transport.writableFinished || transport.destroyed) return callback()
+  transport.once('finish', callback)
+  transport.once('close', callback)
 }
 
 function sessionClosed(cause?: Error): MuxError {
@@ -269,5 +284,5 @@ function remoteGoAway(): MuxError {
 /** Deadlines are looked at this often. */
 const TICK_MS = 1_000
 const FIRST_SAMPLES = 4
-/** How long a closing transport may take to send its last bytes and hear the peer's end. */
+/** How long a closing transport may take to hear the peer's end; unless all had ended, to send its last bytes too. */
 const LINGER_MS = 2_000
