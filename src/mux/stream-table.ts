@@ -31,6 +31,8 @@ export class StreamTable {
   readonly #queued = new Set<MuxStream>()
   /** Those that we have finished and the peer has not, with the time of its last sign of life. */
   readonly #halfClosed = new Map<MuxStream, number>()
+  /** Those that are forgotten, over for the wire, and still hold bytes that nobody has read. */
+  readonly #unread = new Set<MuxStream>()
   /** Payload that streams we have forgotten may still bring, because it had been granted to them. */
   #drainableBytes = INITIAL_WINDOW_BYTES
 
@@ -175,6 +177,10 @@ export class StreamTable {
     this.#queued.delete(stream)
     this.#freePlace(stream)
     this.#drainableBytes += stream.grantedBytes
+    if (!stream.destroyed && stream.unreadBytes > 0) {
+      this.#unread.add(stream)
+      stream.once('close', () => this.#unread.delete(stream))
+    }
     if (this.#streams.size === 0) this.#host.emptied()
   }
 
@@ -189,8 +195,10 @@ export class StreamTable {
 
   #resetHeaviest(): void {
     let heaviest: MuxStream | undefined
-    for (const stream of this.#streams.values()) {
-      if (stream.unreadBytes > (heaviest?.unreadBytes ?? 0)) heaviest = stream
+    for (const streams of [this.#unread, this.#streams.values()]) {
+      for (const stream of streams) {
+        if (stream.unreadBytes > (heaviest?.unreadBytes ?? 0)) heaviest = stream
+      }
     }
     const reason = `over ${this.#options.maxUnreadBytes} unread bytes; this stream held the most`
     heaviest?.destroy(new MuxError('MUX_UNREAD_LIMIT', reason))
