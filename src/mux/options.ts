@@ -1,6 +1,6 @@
 /** Limits and times of a session. The defaults fit a hashicorp/yamux 0.1.2 peer with its defaults. */
 export interface MuxOptions {
-  /** How often we ask whether the peer is there, and how far away; 0 asks only once, at the start. */
+  /** How often we ask whether the peer is there, and how far away; 0 never does, and then no window grows. */
   readonly pingIntervalMs: number
   /** How long a ping may stay unanswered. Ours for liveness ends the session only if nothing else arrives either. */
   readonly pingTimeoutMs: number
