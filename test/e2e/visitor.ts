@@ -2,7 +2,8 @@ import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:chil
 import { once } from 'node:events'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { type RequestOptions, request } from 'node:https'
-import type { Duplex } from 'node:stream'
+import net from 'node:net'
+import type { Readable } from 'node:stream'
 import { buffer, text } from 'node:stream/consumers'
 import { connect, type TLSSocket } from 'node:tls'
 import type { Test } from 'tap'
@@ -31,6 +32,7 @@ export async function visit(
   { body: sent, ...options }: VisitOptions = {},
 ): Promise<Visit> {
   const outgoing = ask(gateway, host, path, options)
+  outgoing.on('error', () => {}) // while the body comes, the body has it too
   outgoing.end(sent)
   const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
   const { statusCode = 0, headers } = response
@@ -53,17 +55,22 @@ export function ask(gateway: Door, host: string, path: string, options: RequestO
 
 /** A TLS connection to the name, half-open allowed; ends with the test. */
 export async function connectTo(t: Test, gateway: Door, servername: string): Promise<TLSSocket> {
-  const { ports, ca } = gateway
-  const socket = connect({ host: '127.0.0.1', port: ports.public, servername, ca })
+  return (await dial(t, gateway, servername)).socket
+}
+
+/** The same, with the TCP connection under it at hand. */
+export async function dial(t: Test, { ports, ca }: Door, servername: string) {
+  const tcp = net.connect({ host: '127.0.0.1', port: ports.public, allowHalfOpen: true })
+  const socket = connect({ socket: tcp, servername, ca })
   socket.allowHalfOpen = true
   t.teardown(() => socket.destroy())
   await once(socket, 'secureConnect')
-  socket.on('error', () => {})
-  return socket
+  for (const each of [tcp, socket]) each.on('error', () => {})
+  return { socket, tcp }
 }
 
 /** All that comes before the end, which leaves our own half open; fails when the connection breaks off. */
-export function heard(socket: Duplex): Promise<string> {
+export function heard(socket: Readable): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = ''
     socket.on('data', (chunk: Buffer) => (text += chunk))
@@ -80,11 +87,20 @@ export interface Outcome {
 }
 
 /** `curl --cacert … https://<host>:<port><path>`, to its end. */
-export function curl(gateway: Door, url: string, args: readonly string[] = []): Promise<Outcome> {
+export function curl(
+  gateway: Door,
+  url: string,
+  args: readonly string[] = [],
+  { onOutput = () => {} } = {},
+): Promise<Outcome> {
   const { hostname, port } = new URL(url)
   const resolved = `${hostname}:${port}:127.0.0.1`
   const trust = ['--cacert', gateway.caFile, '--resolve', resolved, '--noproxy', '*']
-  return run('curl', ['--silent', '--show-error', '--max-time', '60', ...trust, ...args, url])
+  const all = ['--silent', '--show-error', '--max-time', '60', ...trust, ...args, url]
+  return run('curl', all, (child) => {
+    child.stdin.end()
+    child.stdout.once('data', onOutput)
+  })
 }
 
 /** `openssl s_client` for a tcp name: sends the text, and leaves once as many bytes have come back. */
@@ -108,7 +124,7 @@ export function sClient(gateway: Door, name: string, sent: string): Promise<Outc
 async function run(
   program: string,
   args: readonly string[],
-  talk = (child: ChildProcessWithoutNullStreams) => void child.stdin.end(),
+  talk: (child: ChildProcessWithoutNullStreams) => void,
 ): Promise<Outcome> {
   const child = spawn(program, args)
   child.stdin.on('error', () => {}) // it may have ended already
