@@ -75,8 +75,10 @@ export function heard(socket: Readable): Promise<string> {
     let text = ''
     socket.on('data', (chunk: Buffer) => (text += chunk))
     socket.once('end', () => resolve(text))
+    const lost = () => reject(socket.errored ?? new Error(`closed without an end, after: ${text}`))
+    if (socket.destroyed) lost()
     socket.once('error', reject)
-    socket.once('close', () => reject(new Error(`closed without an end, after: ${text}`)))
+    socket.once('close', lost)
   })
 }
 
