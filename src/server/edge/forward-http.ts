@@ -106,9 +106,7 @@ export class HttpExchange implements Occupation {
     outgoing.on('information', (info) => this.#passEarlyHints(info))
     outgoing.on('response', (incoming) => this.#answer(incoming))
     outgoing.on('error', (error) => this.#upstreamFailed(outgoing, error))
-    if (upgrade !== undefined) {
-      outgoing.on('upgrade', (incoming, stream, head) => this.#switch(incoming, stream, head))
-    }
+    outgoing.on('upgrade', (incoming, stream, head) => this.#switch(incoming, stream, head))
     this.#upload(outgoing)
   }
 
@@ -189,6 +187,7 @@ export class HttpExchange implements Occupation {
     const { response, switching, checked } = this.#options
     if (this.#isOver || switching === undefined) {
       stream.destroy()
+      this.#fail(edgeErrors.targetBroken) // a switch that nobody asked for
       return
     }
     this.#outcome = 'switched'

@@ -42,7 +42,10 @@ export class UpstreamPool extends Agent {
   request(options: RequestOptions, destination: Destination, isFresh: boolean): ClientRequest {
     const { route, visitor } = destination
     const created = isFresh
-      ? request({ ...options, createConnection: () => openStream(destination) })
+      ? request({
+          ...options,
+          createConnection: (_options, onCreated) => openStream(destination, onCreated),
+        })
       : request({ ...options, agent: this, route, visitor } as PoolOptions)
     created.maxHeadersCount = 0 // Node's limit hides header lines instead of refusing them
     return created
@@ -58,8 +61,9 @@ export class UpstreamPool extends Agent {
     return name
   }
 
-  override createConnection(options: RequestOptions): Duplex {
-    const stream = openStream(options as PoolOptions)
+  override createConnection(options: RequestOptions, onCreated: OnCreated): Duplex | undefined {
+    const stream = openStream(options as PoolOptions, onCreated)
+    if (stream === undefined) return undefined
     stream.on('data', () => {
       if (stream.listenerCount('data') === 1) stream.destroy()
     })
@@ -81,6 +85,8 @@ export class UpstreamPool extends Agent {
   override reuseSocket(stream: Duplex, created: ClientRequest): void {
     this.#idleUntilMs.delete(stream)
     created.reusedSocket = true
+    // Agent may hand out a stream in the tick of its end, and then nobody would hear of that.
+    if (stream.destroyed) created.destroy(new Error('the kept stream has just ended'))
   }
 
   override destroy(): void {
@@ -101,8 +107,13 @@ export class UpstreamPool extends Agent {
   }
 }
 
-function openStream({ route, visitor }: Destination): Duplex {
+type OnCreated = (error: Error | null, stream: Duplex) => void
+
+/** A stream, or word that there is none: one that has failed by now has no news for a request that comes later. */
+function openStream({ route, visitor }: Destination, onCreated: OnCreated): Duplex | undefined {
   const stream = route.holder.open(route, visitor)
   stream.on('error', () => {}) // the request on it is told; without one, nobody needs to be
-  return stream
+  if (!stream.destroyed) return stream
+  onCreated(stream.errored ?? new Error('the upstream gave no stream'), stream)
+  return undefined
 }

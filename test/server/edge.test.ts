@@ -1,0 +1,386 @@
+import { connect as connectTls } from 'node:tls'
+import t from 'tap'
+import { edgeErrors } from '../../src/server/edge/error-page.ts'
+import { type CheckedRequest, checkRequest } from '../../src/server/edge/request-guard.ts'
+import { settle, until } from '../mux/turns.ts'
+import {
+  FakeUpstream,
+  knock,
+  scripted,
+  startEdge,
+  startOrigin,
+  startRedirector,
+} from './edge-fixture.ts'
+
+const ok = () => 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+
+t.test('the public port sends a connection where its ClientHello says', async (t) => {
+  const edge = await startEdge(t)
+  edge.route('app.test', new FakeUpstream(await startOrigin(t, scripted(ok))))
+  const echo = await startOrigin(t, (socket) => socket.pipe(socket))
+  const echoes = new FakeUpstream(echo)
+  edge.route('db.test', echoes, 'tcp')
+
+  t.test('an http route: requests', async (t) => {
+    t.match(await edge.ask('app.test'), /^HTTP\/1\.1 200 OK[\s\S]*ok$/)
+  })
+
+  t.test('also when the name is spelled in another way', async (t) => {
+    const visitor = await edge.visit('APP.Test')
+    visitor.get('/', 'app.TEST.:444', 'Connection: close')
+    t.match(await visitor.rest(), /^HTTP\/1\.1 200 OK/)
+  })
+
+  t.test('a tcp route: bytes, and each half ends by itself', async (t) => {
+    const visitor = await edge.visit('db.test', { ALPNProtocols: ['postgresql'] })
+    t.equal(visitor.socket.alpnProtocol, false)
+    visitor.socket.end('GET / no HTTP at all\r\n\r\n')
+    t.equal(await visitor.rest(), 'GET / no HTTP at all\r\n\r\n')
+    t.equal(visitor.hasEnded, true)
+    t.match(echoes.opened, [{ remoteAddress: '127.0.0.1', localPort: edge.port }])
+    await until('the line', () => edge.log.count('connection') === 1)
+    t.match(edge.log.lines.at(-1)?.fields, { host: 'db.test', session: 'fake' })
+  })
+
+  t.test('a tcp route whose target resets: the visitor sees a reset', async (t) => {
+    const visitor = await edge.visit('db.test')
+    visitor.socket.write('x')
+    await visitor.have('x')
+    echoes.streams.at(-1)?.destroy(new Error('gone'))
+    await visitor.rest()
+    t.equal(visitor.error?.code, 'ECONNRESET')
+  })
+
+  t.test("the gateway's own name, or none: its page", async (t) => {
+    for (const name of ['gateway.test', undefined]) {
+      const visitor = await edge.visit(name)
+      visitor.get('/?q', 'gateway.test', 'Connection: close')
+      t.match(await visitor.rest(), /^HTTP\/1\.1 200 OK[\s\S]*This is a gotunnel gateway/)
+    }
+  })
+
+  t.test('the name of the agents, or their protocol: an agent', async (t) => {
+    const options = { port: edge.port, host: '127.0.0.1', rejectUnauthorized: false }
+    for (const hello of [
+      { servername: 'tunnel.test' },
+      { servername: 'any.test', ALPNProtocols: ['gotunnel'] },
+    ]) {
+      const before = edge.agentSockets.length
+      const socket = connectTls({ ...options, ...hello }).on('error', () => {})
+      t.teardown(() => socket.destroy())
+      await until('the agent', () => edge.agentSockets.length > before)
+      const bytes = edge.agentSockets.at(-1)?.read()
+      t.equal(bytes[0], 0x16, 'with its ClientHello still in it')
+    }
+  })
+
+  t.test('a name that nobody holds, with a certificate at hand: a page that says so', async (t) => {
+    t.match(
+      await edge.ask('away.test'),
+      /^HTTP\/1\.1 404 Not Found[\s\S]*no tunnel for host \(HOST_UNKNOWN\)/,
+    )
+  })
+
+  t.test(
+    'a name that nobody holds, without: the alert unrecognized_name, and a log line',
+    async (t) => {
+      for (const name of ['unknown.test', 'a.b.unknown.test']) {
+        edge.log.lines.length = 0
+        const visitor = await knock(t, edge.port)
+        visitor.socket.write(clientHello(name))
+        await visitor.rest()
+        t.equal(Buffer.from(visitor.text, 'latin1').toString('hex'), '15030300020270')
+        t.match(edge.log.lines, [
+          {
+            level: 'info',
+            message: 'no tunnel for host',
+            fields: { host: name, remoteAddress: '127.0.0.1' },
+          },
+        ])
+      }
+    },
+  )
+
+  t.test('what is no hostname: the same', async (t) => {
+    for (const name of ['../../etc/passwd', '*.test', '127.0.0.1', 'app.test:443', 'app_x.test']) {
+      const visitor = await knock(t, edge.port)
+      visitor.socket.write(clientHello(name))
+      await visitor.rest()
+      t.equal(Buffer.from(visitor.text, 'latin1').toString('hex'), '15030300020270', name)
+    }
+  })
+
+  t.test('no TLS: a word about https', async (t) => {
+    const visitor = await knock(t, edge.port)
+    visitor.get('/', 'app.test')
+    t.match(await visitor.rest(), /^HTTP\/1\.1 400 Bad Request\r\n[\s\S]*use https:\/\//)
+  })
+
+  t.test('log lines about unknown names are few, however many come', async (t) => {
+    edge.log.lines.length = 0
+    for (let i = 0; i < 20; i += 1) {
+      const visitor = await knock(t, edge.port)
+      visitor.socket.write(clientHello(`n${i}.unknown.test`))
+      await visitor.rest()
+    }
+    t.ok(edge.log.count('no tunnel for host') <= 10, `${edge.log.count('no tunnel for host')}`)
+  })
+})
+
+t.test('who opens more connections than may be is cut off', async (t) => {
+  const edge = await startEdge(t, { connections: 3, connectionsPerAddress: 2 })
+  const first = await edge.visit('gateway.test')
+  await edge.visit('gateway.test')
+  const third = await knock(t, edge.port)
+  await third.rest()
+  t.equal(edge.connections.limitedCount, 1)
+  first.socket.destroy()
+  await until('room', () => edge.connections.openCount === 1)
+  await edge.visit('gateway.test')
+})
+
+t.test('a request that could be read in two ways goes nowhere', async (t) => {
+  const edge = await startEdge(t)
+  const heads: string[] = []
+  const upstream = new FakeUpstream(
+    await startOrigin(
+      t,
+      scripted((head) => {
+        heads.push(head)
+        return ok()
+      }),
+    ),
+  )
+  edge.route('app.test', upstream)
+  const host = 'Host: app.test'
+  const cases: [name: string, lines: string[], status: number][] = [
+    ['two Host lines', ['GET / HTTP/1.1', host, host], 400],
+    ['an empty Host', ['GET / HTTP/1.1', 'Host:'], 400],
+    ['no Host', ['GET / HTTP/1.1'], 400],
+    ['no Host, in HTTP/1.0', ['GET / HTTP/1.0'], 400],
+    ['user info in Host', ['GET / HTTP/1.1', 'Host: a@app.test'], 400],
+    ['a space in Host', ['GET / HTTP/1.1', 'Host: app.test evil'], 400],
+    ['a path in Host', ['GET / HTTP/1.1', 'Host: app.test/../x'], 400],
+    ['UTF-8 in Host', ['GET / HTTP/1.1', 'Host: \xc3\xa4pp.test'], 400],
+    ['an address as Host', ['GET / HTTP/1.1', 'Host: 127.0.0.1'], 400],
+    ['another host', ['GET / HTTP/1.1', 'Host: other.test'], 421],
+    ['a target that names another host', ['GET https://other.test/ HTTP/1.1', host], 400],
+    ['a target with user info', ['GET https://app.test@other.test/ HTTP/1.1', host], 400],
+    ['a target of another scheme', ['GET ftp://app.test/ HTTP/1.1', host], 400],
+    ['a target without slash', ['GET app.test HTTP/1.1', host], 400],
+    ['a fragment', ['GET /#x HTTP/1.1', host], 400],
+    [
+      'a length and chunks',
+      ['POST / HTTP/1.1', host, 'Content-Length: 4', 'Transfer-Encoding: chunked'],
+      400,
+    ],
+    ['two lengths', ['POST / HTTP/1.1', host, 'Content-Length: 4', 'Content-Length: 5'], 400],
+    ['one length twice', ['POST / HTTP/1.1', host, 'Content-Length: 4, 4'], 400],
+    ['an odd length', ['POST / HTTP/1.1', host, 'Content-Length: +4'], 400],
+    ['chunks in HTTP/1.0', ['POST / HTTP/1.0', host, 'Transfer-Encoding: chunked'], 400],
+    ['another coding', ['POST / HTTP/1.1', host, 'Transfer-Encoding: gzip, chunked'], 400],
+    [
+      'chunked twice',
+      ['POST / HTTP/1.1', host, 'Transfer-Encoding: chunked', 'Transfer-Encoding: chunked'],
+      400,
+    ],
+    ['a space before the colon', ['GET / HTTP/1.1', 'Host : app.test'], 400],
+    ['a folded line', ['GET / HTTP/1.1', host, 'X: a', ' b'], 400],
+    ['a bare CR', ['GET / HTTP/1.1', host, 'X: a\rY: b'], 400],
+    ['a NUL', ['GET / HTTP/1.1', host, 'X: a\0b'], 400],
+    ['an empty header name', ['GET / HTTP/1.1', host, ': x'], 400],
+    ['HTTP/0.9', ['GET /'], 400],
+    ['the HTTP/2 preface', ['PRI * HTTP/2.0', '', 'SM'], 400],
+    ['CONNECT', ['CONNECT app.test:22 HTTP/1.1', host], 405],
+    ['more than 100 lines', ['GET / HTTP/1.1', host, ...Array(100).fill('A: b')], 431],
+    [
+      'so many lines that Node would hide some',
+      ['GET / HTTP/1.1', host, ...Array(2_100).fill('A:b')],
+      431,
+    ],
+    ['lines too long', ['GET / HTTP/1.1', host, `X: ${'x'.repeat(17_000)}`], 431],
+  ]
+  for (const [name, lines, status] of cases) {
+    t.test(name, async (t) => {
+      const visitor = await edge.visit('app.test')
+      visitor.say(...lines)
+      const text = await visitor.rest()
+      t.match(text, `HTTP/1.1 ${status} `)
+      t.equal(text.split('HTTP/1.1 ').length, 2, 'one answer')
+    })
+  }
+  t.test('none of them has reached the target', async (t) => {
+    t.same(heads, [])
+    t.equal(upstream.opened.length, 0)
+  })
+
+  t.test('100 lines are fine', async (t) => {
+    t.match(await edge.ask('app.test', ...Array(98).fill('A: b')), /^HTTP\/1\.1 200/)
+  })
+})
+
+t.test('requests that come together are served one after the other', async (t) => {
+  const heads: string[] = []
+  const origin = await startOrigin(
+    t,
+    scripted((head) => {
+      heads.push(head.split(' ')[1] ?? '')
+      return undefined
+    }),
+  )
+  const edge = await startEdge(t)
+  const upstream = new FakeUpstream(origin)
+  edge.route('app.test', upstream)
+  const visitor = await edge.visit('app.test')
+  visitor.get('/1', 'app.test')
+  visitor.get('/2', 'app.test')
+  await until('the first', () => heads.length === 1)
+  await settle()
+  t.same(heads, ['/1'])
+  upstream.push(0, ok())
+  await until('the second', () => heads.length === 2)
+  upstream.push(0, ok().replace('ok', 'no'))
+  await visitor.have(/ok[\s\S]*no$/)
+  t.equal(upstream.opened.length, 1)
+
+  const flood = await edge.visit('app.test')
+  for (let i = 0; i < 300; i += 1) flood.get('/flood', 'app.test')
+  await flood.rest()
+  t.ok(heads.length < 5, 'a flood of them ends the connection')
+})
+
+t.test('the gateway page is there and nothing else', async (t) => {
+  const edge = await startEdge(t)
+  t.match(await await edge.visit('gateway.test'), {})
+  const visitor = await edge.visit('gateway.test')
+  visitor.say('HEAD / HTTP/1.1', 'Host: gateway.test')
+  await visitor.have(/^HTTP\/1\.1 200 OK[\s\S]*\r\n\r\n$/)
+  visitor.get('/x', 'gateway.test')
+  await visitor.have('404 Not Found')
+  visitor.say(
+    'POST / HTTP/1.1',
+    'Host: gateway.test',
+    'Content-Length: 2',
+    'Connection: close',
+    '',
+    'hi',
+  )
+  t.match(await visitor.rest(), /404[\s\S]*404/)
+})
+
+t.test('drains: what is served ends, the rest is closed', async (t) => {
+  const edge = await startEdge(t)
+  const upstream = new FakeUpstream(await startOrigin(t, () => {}))
+  edge.route('app.test', upstream)
+  const idle = await edge.visit('app.test')
+  const busy = await edge.visit('app.test')
+  busy.get('/', 'app.test')
+  await until('the request', () => upstream.streams.length === 1)
+  edge.https.drain()
+  await idle.rest()
+  t.equal(idle.hasEnded, true)
+  upstream.push(0, ok())
+  t.match(await busy.rest(), /ok$/)
+  t.equal(busy.hasEnded, true)
+  await edge.connections.close(60_000)
+})
+
+t.test('time', async (t) => {
+  t.test('a header that takes longer than 10 s is a 408', async (t) => {
+    const edge = await startEdge(t)
+    const visitor = await edge.visit('gateway.test')
+    visitor.socket.write('GET / HTTP/1.1\r\n')
+    const startMs = performance.now()
+    const drip = setInterval(() => visitor.socket.write('A: b\r\n'), 1_000)
+    t.teardown(() => clearInterval(drip))
+    t.match(await visitor.rest(), /^HTTP\/1\.1 408 /)
+    const seconds = (performance.now() - startMs) / 1_000
+    t.ok(seconds > 9 && seconds < 13, `${seconds} s`)
+  })
+})
+
+t.test('port 80', async (t) => {
+  t.test('sends known names to https, with path and query', async (t) => {
+    for (const [publicPort, location] of [
+      [443, 'https://app.test/a?b=c'],
+      [8443, 'https://app.test:8443/a?b=c'],
+    ] as const) {
+      const { port } = await startRedirector(t, publicPort)
+      const visitor = await knock(t, port)
+      visitor.get('/a?b=c', 'App.test.:80')
+      const text = await visitor.rest()
+      t.match(text, /^HTTP\/1\.1 308 Permanent Redirect\r\n/)
+      t.match(text, `Location: ${location}\r\n`)
+    }
+  })
+
+  t.test('answers everything else itself', async (t) => {
+    const { port } = await startRedirector(t, 443)
+    const cases: [name: string, lines: string[], status: number][] = [
+      ['a name without tunnel', ['GET / HTTP/1.1', 'Host: other.test'], 404],
+      ['no hostname', ['GET / HTTP/1.1', 'Host: a b'], 400],
+      ['two Hosts', ['GET / HTTP/1.1', 'Host: app.test', 'Host: app.test'], 400],
+      ['a whole URL', ['GET http://app.test/ HTTP/1.1', 'Host: app.test'], 400],
+      ['a line too many', ['GET / HTTP/1.1', 'Host: app.test', ...Array(100).fill('A: b')], 431],
+    ]
+    for (const [name, lines, status] of cases) {
+      const visitor = await knock(t, port)
+      visitor.say(...lines)
+      t.match(await visitor.rest(), `HTTP/1.1 ${status} `, name)
+    }
+  })
+
+  t.test('takes no more connections than may be', async (t) => {
+    const { port } = await startRedirector(t, 443)
+    const held = [await knock(t, port), await knock(t, port), await knock(t, port)]
+    const fourth = await knock(t, port)
+    await fourth.rest()
+    t.equal(fourth.text, '')
+    for (const visitor of held) visitor.socket.destroy()
+  })
+})
+
+t.test('what is left of a request that passed', async (t) => {
+  const check = (method: string, url: string, ...rawHeaders: string[]) =>
+    checkRequest(
+      { method, url, httpVersion: '1.1', rawHeaders: ['Host', 'App.test:1', ...rawHeaders] },
+      { serverName: 'app.test', headerLines: 10 },
+    ) as CheckedRequest
+  t.same(check('GET', '/a'), {
+    ...{ host: 'app.test', hostText: 'App.test:1', target: '/a' },
+    ...{ framing: 'none', upgrade: undefined },
+  })
+  t.equal(check('GET', 'HTTPS://app.test').target, '/')
+  t.equal(check('GET', 'https://app.test:1?q').target, '/?q')
+  t.equal(check('OPTIONS', '*').target, '*')
+  t.same(check('GET', '*'), edgeErrors.badRequest)
+  t.equal(check('POST', '/').framing, 'empty')
+  t.equal(check('POST', '/', 'content-length', '1').framing, 'length')
+  t.equal(check('GET', '/', 'transfer-encoding', 'Chunked').framing, 'chunked')
+  t.equal(check('GET', '/', 'connection', 'a,UPGRADE', 'upgrade', 'websocket').upgrade, 'websocket')
+  t.equal(check('GET', '/', 'connection', 'close', 'upgrade', 'websocket').upgrade, undefined)
+  t.equal(check('GET', '/', 'connection', 'upgrade', 'upgrade', 'h2c').upgrade, undefined)
+})
+
+/** A ClientHello for any name, also for what no TLS library would send. */
+function clientHello(name: string): Buffer {
+  const serverName = Buffer.from(name, 'latin1')
+  const block = (lengthBytes: number, ...parts: Buffer[]) => {
+    const body = Buffer.concat(parts)
+    const length = Buffer.alloc(lengthBytes)
+    length.writeUIntBE(body.length, 0, lengthBytes)
+    return Buffer.concat([length, body])
+  }
+  const hex = (text: string) => Buffer.from(text, 'hex')
+  const sni = Buffer.concat([hex('0000'), block(2, block(2, hex('00'), block(2, serverName)))])
+  const body = Buffer.concat([
+    hex('0303'), // legacy version
+    Buffer.alloc(32, 7), // random
+    hex('00'), // no session id
+    block(2, hex('1301')), // TLS_AES_128_GCM_SHA256
+    hex('0100'), // no compression
+    block(2, sni), // extensions
+  ])
+  const message = Buffer.concat([hex('01'), block(3, body)])
+  return Buffer.concat([hex('160301'), block(2, message)])
+}
