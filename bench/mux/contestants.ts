@@ -16,6 +16,23 @@ export interface Mux {
 
 const chunk = Buffer.alloc(64 * 1024, 'x')
 
+/** The transport alone: what a multiplexer that costs nothing would reach. */
+export async function sendRaw([a, b]: [Duplex, Duplex], bytes: number): Promise<void> {
+  let left = bytes
+  const arrived = new Promise<void>((resolve) => {
+    b.on('data', (piece: Buffer) => {
+      left -= piece.length
+      if (left <= 0) resolve()
+    })
+  })
+  for (let sent = 0; sent < bytes; sent += chunk.length) {
+    if (!a.write(chunk)) await once(a, 'drain')
+  }
+  await arrived
+  a.destroy()
+  b.destroy()
+}
+
 export function ours([a, b]: [Duplex, Duplex]): Mux {
   const client = new Session(a, { role: 'client', pingIntervalMs: 0 })
   const server = new Session(b, { role: 'server', pingIntervalMs: 0 })

@@ -1,5 +1,5 @@
 import { type Contestant, compare, cpuSeconds, row } from '../measure.ts'
-import { libp2p, type Mux, ours } from './contestants.ts'
+import { libp2p, type Mux, ours, sendRaw } from './contestants.ts'
 import { goPeer } from './go-peer.ts'
 import { connect, type TransportName, transportNames } from './transports.ts'
 
@@ -11,8 +11,8 @@ const MiB = 1024 * 1024
  */
 export async function benchMux({ rounds }: { rounds: number }): Promise<void> {
   const go = await goPeer()
-  console.log(`| case | ours | @chainsafe/libp2p-yamux${go ? ' | hashicorp/yamux (Go)' : ''} |`)
-  console.log(`| --- | --- | ---${go ? ' | ---' : ''} |`)
+  const names = ['ours', 'libp2p', ...(go ? ['hashicorp (Go)'] : []), 'transport alone']
+  console.log(`| case | ${names.join(' | ')} |\n|${' --- |'.repeat(names.length + 1)}`)
   for (const transport of transportNames) {
     for (const streams of [1, 8, 256]) {
       const figures = await compare(
@@ -24,6 +24,7 @@ export async function benchMux({ rounds }: { rounds: number }): Promise<void> {
             mux.send(streams, amount / streams),
           ),
           ...(go && { go: () => go('send', transport, streams, 512 * MiB) }),
+          transport: raw(transport, 512 * MiB),
         },
         rounds,
       )
@@ -65,6 +66,13 @@ function inProcess(
     const seconds = await cpuSeconds(() => work(mux, amount))
     mux.close()
     return { amount, seconds }
+  }
+}
+
+function raw(transport: TransportName, amount: number): Contestant {
+  return async () => {
+    const ends = await connect(transport)
+    return { amount, seconds: await cpuSeconds(() => sendRaw(ends, amount)) }
   }
 }
 
