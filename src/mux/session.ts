@@ -81,6 +81,11 @@ export class Session extends EventEmitter<SessionEvents> {
     return this.#table.size
   }
 
+  /** Bytes that arrived on all streams and were not read yet. */
+  get unreadBytes(): number {
+    return this.#table.unreadBytes
+  }
+
   /** The last round trip measured, in ms. */
   get rttMs(): number | undefined {
     return this.#pings.lastRttMs

@@ -62,6 +62,11 @@ export class StreamTable {
     return this.#streams.size
   }
 
+  /** Bytes that arrived on all streams and were not read yet. */
+  get unreadBytes(): number {
+    return this.#streamHost.unreadBytes
+  }
+
   get(id: number): MuxStream | undefined {
     return this.#streams.get(id)
   }
