@@ -50,13 +50,21 @@ export function readTexts(value: unknown, field: string): string[] | undefined {
   return readArray(value, field)?.map((entry, index) => boundedText(entry, `${field}[${index}]`))
 }
 
-/** A map and no object, so that a name like `__proto__` is only a name. */
 export function readTextMap(value: unknown, field: string): Map<string, string> {
+  return readMap(value, field, boundedText)
+}
+
+/** A map and no object, so that a name like `__proto__` is only a name. */
+export function readMap<T>(
+  value: unknown,
+  field: string,
+  read: (entry: unknown, field: string) => T,
+): Map<string, T> {
   const entries = Object.entries(readObject(value, field) ?? {})
   return new Map(
     withinEntryLimit(entries, field).map(([name, entry]) => {
       boundedText(name, `a name in ${field}`)
-      return [name, boundedText(entry, `${field}[${quote(name)}]`)]
+      return [name, read(entry, `${field}[${quote(name)}]`)]
     }),
   )
 }
@@ -74,9 +82,29 @@ export function readInteger(value: unknown, field: string): number {
   throw badField(field, 'is not an integer')
 }
 
+/** As `readInteger`, within bounds, and `undefined` where there is none: for a 0 that means something. */
+export function readOptionalInteger(
+  value: unknown,
+  field: string,
+  { min, max }: { min: number; max: number },
+): number | undefined {
+  if (isAbsent(value)) return undefined
+  const number = readInteger(value, field)
+  if (number >= min && number <= max) return number
+  throw badField(field, `is not from ${min} to ${max}`)
+}
+
 /** Says what is wrong with a field; never what is in it, as that may be a token. */
 export function badField(field: string, problem: string): ProtocolError {
   return new ProtocolError('PROTOCOL_BAD_MESSAGE', `bad control message: ${field} ${problem}`)
+}
+
+/** The object without the fields that are `undefined`. */
+export function present<T extends object>(
+  fields: T,
+): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> }
 }
 
 function isAbsent(value: unknown): value is undefined | null {

@@ -3,19 +3,22 @@ import {
   badField,
   type JsonObject,
   parseJson,
+  present,
   readArray,
   readBoolean,
   readInteger,
+  readMap,
   readObject,
+  readOptionalInteger,
   readOptionalText,
   readText,
   readTextMap,
   readTexts,
 } from './json.ts'
 import { lineLimitBytes } from './lines.ts'
+import { parseOffers, plainOffer, type TunnelOffer } from './offers.ts'
 
-/** How a name is served: as HTTP that the gateway reads, or as bytes after TLS. */
-export type Mode = 'http' | 'tcp'
+export { isPortRouteKey, type Mode, parseMode, portRouteKey, type TunnelOffer } from './offers.ts'
 
 /** A control message: one JSON object on one line (docs/wire.md, "The control stream"). */
 export type Message = KnownMessage | Unknown
@@ -44,15 +47,6 @@ export interface AgentInfo {
   readonly platform?: string
 }
 
-/** One name an agent offers to serve. */
-export interface TunnelOffer {
-  /** To the letter as the agent wrote it. */
-  readonly hostname: string
-  /** Lower case. Not always a mode we know: see `parseMode`. */
-  readonly mode: string
-  readonly target?: string
-}
-
 /** The gateway's answer to `register`. After a refusal (`ok: false`) it closes the session. */
 export interface Ack {
   readonly type: 'ack'
@@ -66,6 +60,8 @@ export interface Ack {
   readonly session?: string
   /** The names the agent now holds, in canonical form. */
   readonly hosts?: readonly string[]
+  /** The public port taken for each tunnel that asked for one, by its hostname as the agent wrote it. */
+  readonly ports?: ReadonlyMap<string, number>
 }
 
 /** From the gateway, every 15 s. */
@@ -103,6 +99,12 @@ export type AckCode =
   | 'HOST_RESERVED'
   /** A mode that this gateway does not serve. */
   | 'MODE_UNKNOWN'
+  /** A port that this gateway, or the token, does not allow. */
+  | 'PORT_NOT_ALLOWED'
+  /** One of the ports is held by another agent or another program, or there is no free one. */
+  | 'PORT_TAKEN'
+  /** Another agent holds the plain SSH of the public port. */
+  | 'SSH_TAKEN'
   /** The message could not be read, or was not a register. */
   | 'BAD_REGISTER'
   /** The gateway is going down and takes no more agents. */
@@ -116,6 +118,10 @@ export const AckError = {
   hostInvalid: (host: string) => `invalid hostname: ${host}`,
   hostReserved: (host: string) => `hostname belongs to the gateway: ${host}`,
   modeUnknown: (host: string, mode: string) => `unknown mode for ${host}: ${mode}`,
+  portNotAllowed: (port: number) => `port not allowed: ${port}`,
+  portTaken: (port: number) => `port already taken: ${port}`,
+  noFreePort: 'no free port in range',
+  sshTaken: (host: string) => `ssh tunnel already registered: ${host}`,
   badRegister: 'bad register message',
   shuttingDown: 'gateway is shutting down',
 } as const
@@ -127,21 +133,16 @@ export function isFinalRefusal(ack: Ack): boolean {
   return ack.error === AckError.authFailed || ack.error === AckError.noRoutes
 }
 
-// HOST_TAKEN and SHUTTING_DOWN pass with time, and so may a code that only a newer gateway knows.
+// Whatever is TAKEN, and SHUTTING_DOWN, pass with time, and so may a code that only a newer gateway knows.
 const finalCodes: ReadonlySet<string> = new Set<AckCode>([
   'AUTH_FAILED',
   'NO_ROUTES',
   'HOST_INVALID',
   'HOST_RESERVED',
   'MODE_UNKNOWN',
+  'PORT_NOT_ALLOWED',
   'BAD_REGISTER',
 ])
-
-/** The mode a peer named, compared without case; `undefined` where we know none by that name. */
-export function parseMode(text: string): Mode | undefined {
-  const mode = text.toLowerCase()
-  return mode === 'http' || mode === 'tcp' ? mode : undefined
-}
 
 /**
  * What a registration offers, one entry a hostname as written. An entry of `tunnels` is the whole
@@ -193,7 +194,7 @@ export function parseMessage(line: string): Message {
  * @throws ProtocolError PROTOCOL_LINE_TOO_LONG when no peer would read it.
  */
 export function formatMessage(message: KnownMessage): string {
-  const line = JSON.stringify(message.type === 'register' ? plainRegister(message) : message, omit)
+  const line = JSON.stringify(plainMessage(message), omit)
   const bytes = Buffer.byteLength(line)
   if (bytes <= lineLimitBytes) return `${line}\n`
   throw new ProtocolError(
@@ -213,7 +214,7 @@ function parseRegister(message: JsonObject): Register {
     modes: lowerCased(readTextMap(message.modes, 'register.modes')),
     capabilities: readTexts(message.capabilities, 'register.capabilities') ?? [],
     ...(agent && { agent: parseAgent(agent) }),
-    ...(tunnels && { tunnels: parseTunnels(tunnels) }),
+    ...(tunnels && { tunnels: parseOffers(tunnels) }),
   }
 }
 
@@ -226,23 +227,8 @@ function parseAgent(agent: JsonObject): AgentInfo {
   })
 }
 
-function parseTunnels(tunnels: readonly unknown[]): TunnelOffer[] {
-  const names = new Set<string>()
-  return tunnels.map((value, index) => {
-    const field = `register.tunnels[${index}]`
-    const offer = readObject(value, field)
-    const hostname = readText(offer?.hostname, `${field}.hostname`)
-    if (offer === undefined || hostname === '') throw badField(`${field}.hostname`, 'is missing')
-    // Two entries may say two things of the name: no reader should have to choose.
-    if (names.has(hostname)) throw badField(`${field}.hostname`, 'is there twice')
-    names.add(hostname)
-    const target = readOptionalText(offer.target, `${field}.target`)
-    const mode = readText(offer.mode, `${field}.mode`).toLowerCase() || 'http'
-    return { hostname, mode, ...present({ target }) }
-  })
-}
-
 function parseAck(message: JsonObject): Ack {
+  const ports = readMap(message.ports, 'ack.ports', readPort)
   return {
     type: 'ack',
     ok: readBoolean(message.ok, 'ack.ok'),
@@ -252,18 +238,32 @@ function parseAck(message: JsonObject): Ack {
       code: readOptionalText(message.code, 'ack.code'),
       session: readOptionalText(message.session, 'ack.session'),
       hosts: readTexts(message.hosts, 'ack.hosts'),
+      ports: ports.size > 0 ? ports : undefined,
     }),
   }
 }
 
+function readPort(value: unknown, field: string): number {
+  const port = readOptionalInteger(value, field, { min: 1, max: 65_535 })
+  if (port === undefined) throw badField(field, 'is missing')
+  return port
+}
+
+function plainMessage(message: KnownMessage): object {
+  if (message.type === 'register') return plainRegister(message)
+  if (message.type !== 'ack' || message.ports === undefined) return message
+  return { ...message, ports: Object.fromEntries(message.ports) }
+}
+
 function plainRegister(register: Register): JsonObject {
-  const { type, token, routes, modes, ...more } = register
+  const { type, token, routes, modes, tunnels, ...more } = register
   return {
     type,
     token,
     routes: Object.fromEntries(routes),
     ...(modes.size > 0 && { modes: Object.fromEntries(modes) }),
     ...more,
+    ...(tunnels && { tunnels: tunnels.map(plainOffer) }),
   }
 }
 
@@ -274,10 +274,4 @@ function omit(key: string, value: unknown): unknown {
 
 function lowerCased(texts: ReadonlyMap<string, string>): Map<string, string> {
   return new Map([...texts].map(([name, text]) => [name, text.toLowerCase()]))
-}
-
-/** The object without the fields that are `undefined`. */
-function present<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  const entries = Object.entries(fields).filter(([, value]) => value !== undefined)
-  return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> }
 }

@@ -2,6 +2,8 @@
 export const CAPABILITIES = [
   /** The preamble may be of version 2 (docs/wire.md, "Data streams"). */
   'proxy-preamble',
+  /** Tunnels may ask for a public port of their own (docs/wire.md, "`register`"). */
+  'listen-port',
 ] as const
 
 export type Capability = (typeof CAPABILITIES)[number]

@@ -9,10 +9,12 @@ import {
   AckError,
   formatMessage,
   isFinalRefusal,
+  isPortRouteKey,
   type KnownMessage,
   type Message,
   parseMessage,
   parseMode,
+  portRouteKey,
   type Register,
   tunnelOffers,
 } from '../../src/protocol/messages.ts'
@@ -108,6 +110,50 @@ t.test('reads every line that ours has ever written', async (t) => {
       code: 'HOST_RESERVED',
     },
     { type: 'unknown', name: 'drain' },
+    register({
+      token: 'a.b.c',
+      routes: new Map([
+        ['db.example.com', 'localhost:5432'],
+        ['own.example.com', 'localhost:443'],
+        ['tcp:0', 'localhost:22'],
+      ]),
+      modes: new Map([
+        ['db.example.com', 'tcp'],
+        ['own.example.com', 'tls'],
+        ['tcp:0', 'tcp'],
+      ]),
+      capabilities: ['proxy-preamble', 'listen-port'],
+      tunnels: [
+        {
+          hostname: 'db.example.com',
+          mode: 'tcp',
+          target: 'localhost:5432',
+          listenPort: 5432,
+          alpn: ['postgresql'],
+          idleTimeoutSec: 3600,
+        },
+        { hostname: 'own.example.com', mode: 'tls', target: 'localhost:443' },
+        { hostname: 'tcp:0', mode: 'tcp', target: 'localhost:22', listenPort: 0, ssh: true },
+      ],
+    }),
+    {
+      type: 'ack',
+      ok: true,
+      capabilities: ['proxy-preamble', 'listen-port'],
+      session: 's-8',
+      hosts: ['db.example.com', 'own.example.com'],
+      ports: new Map([
+        ['db.example.com', 5432],
+        ['tcp:0', 30_017],
+      ]),
+    },
+    {
+      type: 'ack',
+      ok: false,
+      capabilities: ['proxy-preamble', 'listen-port'],
+      error: 'port not allowed: 2222',
+      code: 'PORT_NOT_ALLOWED',
+    },
   ])
 })
 
@@ -129,6 +175,29 @@ t.test('writes lines that a Go peer reads', async (t) => {
     [
       { type: 'ack', ok: false, error: AckError.authFailed, code: 'AUTH_FAILED', capabilities: [] },
       '{"type":"ack","ok":false,"error":"auth failed","code":"AUTH_FAILED"}\n',
+    ],
+    [
+      register({
+        token: 't',
+        tunnels: [
+          {
+            hostname: 'tcp:0',
+            mode: 'tcp',
+            listenPort: 0,
+            ssh: true,
+            alpn: ['h'],
+            idleTimeoutSec: 9,
+          },
+          { hostname: 'a', mode: 'http', target: ':1', ssh: false, alpn: [], idleTimeoutSec: 0 },
+        ],
+      }),
+      '{"type":"register","token":"t","routes":{},"tunnels":[' +
+        '{"hostname":"tcp:0","mode":"tcp","listen_port":0,"ssh":true,"alpn":["h"],"idle_timeout_sec":9},' +
+        '{"hostname":"a","mode":"http","target":":1"}]}\n',
+    ],
+    [
+      { type: 'ack', ok: true, capabilities: [], ports: new Map([['__proto__', 2222]]) },
+      '{"type":"ack","ok":true,"ports":{"__proto__":2222}}\n',
     ],
     [{ type: 'ping', ts: 1760000000123 }, '{"type":"ping","ts":1760000000123}\n'],
     [{ type: 'pong', ts: 0 }, '{"type":"pong","ts":0}\n'],
@@ -204,6 +273,15 @@ t.test('a field that is wrong is named, and its value is not shown', async (t) =
       { type: 'register', tunnels: [{ hostname: 'a' }, { hostname: 'b' }, { hostname: 'a' }] },
       'register.tunnels[2].hostname is there twice',
     ],
+    ...wrongOptions().map(([option, problem]): [unknown, string] => [
+      { type: 'register', tunnels: [{ hostname: 'a', ...option }] },
+      `register.tunnels[0].${problem}`,
+    ]),
+    [{ type: 'ack', ports: [2222] }, 'ack.ports is not an object'],
+    [{ type: 'ack', ports: { a: '2222' } }, 'ack.ports["a"] is not an integer'],
+    [{ type: 'ack', ports: { a: 0 } }, 'ack.ports["a"] is not from 1 to 65535'],
+    [{ type: 'ack', ports: { a: 65_536 } }, 'ack.ports["a"] is not from 1 to 65535'],
+    [{ type: 'ack', ports: { a: null } }, 'ack.ports["a"] is missing'],
     [{ type: 'ack', ok: 'true' }, 'ack.ok is not true or false'],
     [{ type: 'ack', ok: 1 }, 'ack.ok is not true or false'],
     [{ type: 'ack', error: 7 }, 'ack.error is not text'],
@@ -217,6 +295,50 @@ t.test('a field that is wrong is named, and its value is not shown', async (t) =
   for (const [value, field] of cases) {
     t.throws(() => parseMessage(JSON.stringify(value)), badMessage(field), field)
   }
+})
+
+/** Of a tunnel, and what is said of each. */
+function wrongOptions(): [option: object, problem: string][] {
+  return [
+    [{ listen_port: '2222' }, 'listen_port is not an integer'],
+    [{ listen_port: 22.5 }, 'listen_port is not an integer'],
+    [{ listen_port: -1 }, 'listen_port is not from 0 to 65535'],
+    [{ listen_port: 65_536 }, 'listen_port is not from 0 to 65535'],
+    [{ ssh: 'yes' }, 'ssh is not true or false'],
+    [{ alpn: 'h2' }, 'alpn is not an array'],
+    [{ alpn: ['h2', 7] }, 'alpn[1] is not text'],
+    [{ alpn: ['h2', ''] }, 'alpn[1] is not 1 to 255 printable characters'],
+    [{ alpn: ['x'.repeat(256)] }, 'alpn[0] is not 1 to 255 printable characters'],
+    [{ alpn: ['h 2'] }, 'alpn[0] is not 1 to 255 printable characters'],
+    [{ alpn: Array(17).fill('h2') }, 'alpn has 17 entries, more than 16'],
+    [{ idle_timeout_sec: -1 }, 'idle_timeout_sec is not from 0 to 2147483'],
+    [{ idle_timeout_sec: 2_147_484 }, 'idle_timeout_sec is not from 0 to 2147483'],
+    [{ idle_timeout_sec: '10m' }, 'idle_timeout_sec is not an integer'],
+  ]
+}
+
+t.test('an option that is absent, null or empty says nothing; port 0 says any port', async (t) => {
+  const offers = parseRegister({
+    tunnels: [
+      { hostname: 'a', listen_port: null, ssh: null, alpn: null, idle_timeout_sec: null },
+      { hostname: 'b', ssh: false, alpn: [], idle_timeout_sec: 0 },
+      { hostname: 'c', listen_port: 0, idle_timeout_sec: 2_147_483, later_option: [{}] },
+    ],
+  }).tunnels
+  t.strictSame(offers, [
+    { hostname: 'a', mode: 'http' },
+    { hostname: 'b', mode: 'http' },
+    { hostname: 'c', mode: 'http', listenPort: 0, idleTimeoutSec: 2_147_483 },
+  ])
+})
+
+t.test('a tunnel without a name has its port for one', async (t) => {
+  t.equal(portRouteKey(2222), 'tcp:2222')
+  t.ok(isPortRouteKey({ hostname: 'tcp:2222', mode: 'tcp', listenPort: 2222 }))
+  t.ok(isPortRouteKey({ hostname: 'tcp:0', mode: 'tcp', listenPort: 0 }))
+  t.notOk(isPortRouteKey({ hostname: 'tcp:2222', mode: 'tcp' }), 'no port was asked for')
+  t.notOk(isPortRouteKey({ hostname: 'tcp:2222', mode: 'tcp', listenPort: 2223 }))
+  t.notOk(isPortRouteKey({ hostname: 'ssh.example.com', mode: 'tcp', listenPort: 22 }))
 })
 
 t.test('a line that is not JSON is refused without a word of what is in it', async (t) => {
@@ -315,6 +437,7 @@ t.test('the full form holds for the names it has, routes and modes for the other
 t.test('modes compare without case', async (t) => {
   t.equal(parseMode('HTTP'), 'http')
   t.equal(parseMode('tcp'), 'tcp')
+  t.equal(parseMode('Tls'), 'tls')
   for (const mode of ['', 'https', ' tcp', 'constructor']) t.equal(parseMode(mode), undefined)
 })
 
@@ -326,8 +449,17 @@ t.test('a refusal is final when trying again can change nothing', async (t) => {
     ...fields,
   })
   const final = ['AUTH_FAILED', 'NO_ROUTES', 'HOST_INVALID', 'HOST_RESERVED', 'MODE_UNKNOWN']
-  for (const code of [...final, 'BAD_REGISTER']) t.ok(isFinalRefusal(refusal({ code })), code)
-  for (const code of ['HOST_TAKEN', 'SHUTTING_DOWN', 'FROM_A_NEWER_GATEWAY', '']) {
+  for (const code of [...final, 'PORT_NOT_ALLOWED', 'BAD_REGISTER'])
+    t.ok(isFinalRefusal(refusal({ code })), code)
+  const passing = [
+    'HOST_TAKEN',
+    'PORT_TAKEN',
+    'SSH_TAKEN',
+    'SHUTTING_DOWN',
+    'FROM_A_NEWER_GATEWAY',
+    '',
+  ]
+  for (const code of passing) {
     t.notOk(isFinalRefusal(refusal({ code })), code)
   }
   t.ok(isFinalRefusal(refusal({ error: 'auth failed' })))
@@ -435,8 +567,9 @@ function numbered(count: number, value = ''): Record<string, string> {
 
 /** Maps as sorted pairs: an object does not keep the order of names like `7`. */
 function sorted(message: Message): unknown {
+  const pairs = (map: ReadonlyMap<string, unknown>) => [...map].sort(([a], [b]) => (a < b ? -1 : 1))
+  if (message.type === 'ack') return { ...message, ports: message.ports && pairs(message.ports) }
   if (message.type !== 'register') return message
-  const pairs = (map: ReadonlyMap<string, string>) => [...map].sort(([a], [b]) => (a < b ? -1 : 1))
   return { ...message, routes: pairs(message.routes), modes: pairs(message.modes) }
 }
 
@@ -455,6 +588,16 @@ function anyMessage(): fc.Arbitrary<KnownMessage> {
       hostname: someText,
       mode: lower.filter((value) => value !== ''),
       target: someText,
+      listenPort: fc.nat(65_535),
+      ssh: fc.constant(true),
+      alpn: fc.array(
+        fc.string({ minLength: 1 }).filter((name) => !name.includes(' ')),
+        {
+          minLength: 1,
+          maxLength: 3,
+        },
+      ),
+      idleTimeoutSec: fc.integer({ min: 1, max: 2_147_483 }),
     },
     { requiredKeys: ['hostname', 'mode'], noNullPrototype: true },
   )
@@ -483,6 +626,12 @@ function anyMessage(): fc.Arbitrary<KnownMessage> {
         code: someText,
         session: someText,
         hosts: texts,
+        ports: fc
+          .array(fc.tuple(text, fc.integer({ min: 1, max: 65_535 })), {
+            minLength: 1,
+            maxLength: 3,
+          })
+          .map((pairs) => new Map(pairs)),
       },
       { requiredKeys: ['type', 'ok', 'capabilities'], noNullPrototype: true },
     ),
