@@ -20,14 +20,19 @@ export interface HttpsOptions {
   readonly headerLines: number
   /** The port that visitors reach us at; known when listening. */
   readonly publicPort: () => number
+  readonly timeouts?: Partial<HttpsTimeouts>
   readonly counters: Counters
   readonly log: Logger
 }
 
-/** For a request's header, from its first byte; on a new connection from the handshake on. */
-const headerTimeoutMs = 10_000
-/** For a connection on which nothing moves, between requests and within them. */
-const idleTimeoutMs = 120_000
+export interface HttpsTimeouts {
+  /** For a request's header, from its first byte; on a new connection from the handshake on. */
+  readonly headerMs: number
+  /** For a connection on which nothing moves, between requests and within them. */
+  readonly idleMs: number
+}
+
+const defaultTimeouts: HttpsTimeouts = { headerMs: 10_000, idleMs: 120_000 }
 
 /**
  * Requests of visitors, over TLS connections that others accepted (`accept`): refuses what is
@@ -43,17 +48,18 @@ export class HttpsEdge {
 
   constructor(options: HttpsOptions) {
     this.#options = options
+    const { headerMs, idleMs } = { ...defaultTimeouts, ...options.timeouts }
     this.#server = createServer({
       maxHeaderSize: options.headerBytes,
-      headersTimeout: headerTimeoutMs,
+      headersTimeout: headerMs,
       requestTimeout: 0, // uploads take as long as they move
-      keepAliveTimeout: idleTimeoutMs,
+      keepAliveTimeout: idleMs,
       connectionsCheckingInterval: 1_000,
       insecureHTTPParser: false,
     })
     const server = this.#server
     server.maxHeadersCount = 0 // Node's limit hides lines instead of refusing them
-    server.timeout = idleTimeoutMs
+    server.timeout = idleMs
     server.on('request', (request, response) => this.#receive(request, response))
     server.on('checkContinue', (request, response) => this.#receive(request, response))
     server.on('upgrade', (request, socket, head) => this.#receiveUpgrade(request, socket, head))
@@ -95,7 +101,7 @@ export class HttpsEdge {
   #receive(request: IncomingMessage, response: ServerResponse): void {
     const connection = this.#connections.get(request.socket)
     if (connection === undefined) request.socket.destroy()
-    else connection.enqueue(() => this.#serve(connection, request, response))
+    else connection.enqueue(() => this.#serveGuarded(connection, request, response))
   }
 
   /** Node has let go of the connection; the response that it does not make here is ours to make. */
@@ -111,15 +117,20 @@ export class HttpsEdge {
     response.assignSocket(connection.socket)
     response.once('finish', () => connection.socket.destroySoon())
     socket.on('drain', () => response.emit('drain'))
-    connection.enqueue(() => this.#serve(connection, request, response, head))
+    connection.enqueue(() => this.#serveGuarded(connection, request, response, head))
   }
 
-  #serve(
-    connection: VisitorConnection,
-    request: IncomingMessage,
-    response: ServerResponse,
-    head?: Buffer,
-  ): void {
+  /** A bug of ours in one request costs that connection, not the process. */
+  #serveGuarded(connection: VisitorConnection, ...request: Served): void {
+    try {
+      this.#serve(connection, ...request)
+    } catch (error) {
+      connection.socket.destroy()
+      this.#options.log.error('a request could not be served', { error })
+    }
+  }
+
+  #serve(connection: VisitorConnection, ...[request, response, head]: Served): void {
     const { serverName, socket, visitor } = connection
     const { registry, gatewayHost, headerLines, headerBytes } = this.#options
     const done = this.#begin(connection, request, response)
@@ -194,6 +205,8 @@ export class HttpsEdge {
     sayAndClose(connection.socket, plainResponse(status, `${error.text} (${code})\n`))
   }
 }
+
+type Served = [request: IncomingMessage, response: ServerResponse, head?: Buffer]
 
 type Done = (outcome: ExchangeOutcome, session?: string) => void
 

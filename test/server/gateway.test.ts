@@ -1,0 +1,263 @@
+import { once } from 'node:events'
+import { createServer, connect as dial } from 'node:net'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
+import t, { type Test } from 'tap'
+import { Session } from '../../src/mux/index.ts'
+import { listen } from '../../src/net/listen.ts'
+import { PreambleDecoder } from '../../src/protocol/preamble.ts'
+import { Gateway, type GatewayOptions } from '../../src/server/gateway.ts'
+import { opensslPair, RecordingLog } from '../certs/support.ts'
+import { until } from '../mux/turns.ts'
+import { Client, knock } from './edge-fixture.ts'
+import { testSecret, token } from './fake-agent.ts'
+
+const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+
+t.test('a request goes through a gateway and its agent, and back', async (t) => {
+  const { gateway, visit } = await start(t)
+  const agent = await connectAgent(t, gateway.addresses.tunnel?.port, { servername: 'tunnel.test' })
+  await agent.register({ 'app.test': 'here' })
+  agent.serve = () => ok
+  const visitor = await visit('app.test')
+  visitor.get('/', 'app.test', 'Connection: close')
+  t.match(await visitor.rest(), /^HTTP\/1\.1 200 OK[\s\S]*ok$/)
+
+  t.test('which the status tells of', async (t) => {
+    await until(
+      'the end of the visit',
+      () => gateway.status().gateway.counters.openConnections === 0,
+    )
+    t.match(gateway.status(), {
+      gateway: {
+        version: '1.2.3',
+        gatewayHost: 'gateway.test',
+        isClosing: false,
+        addresses: { public: { port: Number }, dashboard: { address: '127.0.0.1' } },
+        counters: { connections: 1, requests: 1, failedRequests: 0, admittedAgents: 1 },
+      },
+      sessions: [{ remoteAddress: '127.0.0.1', routes: [{ name: 'app.test', target: 'here' }] }],
+    })
+  })
+
+  t.test('and the dashboard shows', async (t) => {
+    const dashboard = await knock(t, gateway.addresses.dashboard?.port ?? 0)
+    dashboard.get('/', 'localhost', 'Connection: close')
+    t.match(await dashboard.rest(), /app\.test/)
+  })
+
+  t.test('port 80 knows the name', async (t) => {
+    const plain = await knock(t, gateway.addresses.http?.port ?? 0)
+    plain.get('/x', 'app.test')
+    t.match(
+      await plain.rest(),
+      `Location: https://app.test:${gateway.addresses.public?.port}/x\r\n`,
+    )
+  })
+})
+
+t.test('agents may come', async (t) => {
+  const { gateway } = await start(t)
+  const tunnelPort = gateway.addresses.tunnel?.port
+  const publicPort = gateway.addresses.public?.port
+  const cases: [name: string, port: number | undefined, hello: object][] = [
+    ['to the tunnel port', tunnelPort, { servername: 'tunnel.test' }],
+    ['there without a name', tunnelPort, {}],
+    ['there with any name', tunnelPort, { servername: 'localhost' }],
+    ['to the public port, by name', publicPort, { servername: 'tunnel.test' }],
+    ['to the public port, by protocol', publicPort, { ALPNProtocols: ['gotunnel'] }],
+  ]
+  for (const [index, [name, port, hello]] of cases.entries()) {
+    t.test(name, async (t) => {
+      const agent = await connectAgent(t, port, hello)
+      t.match(await agent.register({ [`a${index}.test`]: 'x' }), { ok: true })
+      t.match(agent.socket.getPeerCertificate().subjectaltname, 'DNS:tunnel.test')
+    })
+  }
+})
+
+t.test('who is no agent yet', async (t) => {
+  t.test('may not be many', async (t) => {
+    const { gateway } = await start(t, { limits: { pendingAgents: 2 } })
+    const port = gateway.addresses.tunnel?.port ?? 0
+    const waiting = [await knock(t, port), await knock(t, port)]
+    const third = await knock(t, port)
+    await third.rest()
+    t.equal(third.text, '')
+    for (const client of waiting) client.socket.destroy()
+    let agent: Awaited<ReturnType<typeof connectAgent>> | undefined
+    while (agent === undefined) agent = await connectAgent(t, port, {}).catch(() => undefined)
+    t.match(await agent.register({ 'app.test': 'x' }), { ok: true })
+  })
+
+  t.test('may become none, beyond the limit of agents', async (t) => {
+    const { gateway, log } = await start(t, { limits: { agents: 1 } })
+    const port = gateway.addresses.tunnel?.port
+    await (await connectAgent(t, port, {})).register({ 'app.test': 'x' })
+    const second = await connectAgent(t, port, {})
+    t.match(await second.register({ 'b.test': 'x' }), { ok: false, code: 'AGENT_LIMIT' })
+    await until('the line', () => log.count('agent refused') === 1)
+    t.equal(gateway.status().gateway.counters.refusedAgents, 1)
+  })
+})
+
+t.test('certificates are for its own names and for those that agents hold', async (t) => {
+  const { gateway, decide } = await start(t)
+  t.equal(decide('gateway.test'), true)
+  t.equal(decide('tunnel.test'), true)
+  t.equal(decide('app.test'), false)
+  const agent = await connectAgent(t, gateway.addresses.tunnel?.port, {})
+  await agent.register({ 'app.test': 'x' })
+  t.equal(decide('app.test'), true)
+  agent.socket.destroy()
+  await until('the end of the agent', () => gateway.status().sessions.length === 0)
+  t.equal(decide('app.test'), false)
+})
+
+t.test('a port that is taken: none is bound, and the error says what to change', async (t) => {
+  const other = createServer()
+  const { port } = await listen(other, { port: 0, host: '127.0.0.1' })
+  t.teardown(() => other.close())
+  const gateway = new Gateway(options(t, { httpPort: port }).options)
+  await t.rejects(gateway.start(), { code: 'SERVER_LISTEN_FAILED', message: `HTTP_PORT=${port}: ` })
+  const none = { public: undefined, tunnel: undefined, http: undefined, dashboard: undefined }
+  t.strictSame(gateway.addresses, none)
+  await t.rejects(gateway.start(), { code: 'SERVER_NOT_STARTABLE' })
+})
+
+t.test('listens on IPv6 and IPv4', async (t) => {
+  const { gateway } = await start(t, { bindAddress: undefined })
+  for (const host of ['127.0.0.1', '::1']) {
+    const socket = dial(gateway.addresses.http?.port ?? 0, host)
+    t.teardown(() => socket.destroy())
+    await once(socket, 'connect')
+    t.pass(host)
+  }
+})
+
+t.test('closing', async (t) => {
+  t.test('lets what runs end, and takes nothing new', async (t) => {
+    const { gateway, visit } = await start(t, { shutdownGraceMs: 60_000 })
+    const agent = await connectAgent(t, gateway.addresses.tunnel?.port, {})
+    await agent.register({ 'app.test': 'x' })
+    const busy = await visit('app.test')
+    busy.get('/', 'app.test')
+    await until('the request', () => agent.streams.length === 1)
+    const idle = await visit('app.test')
+    const ports = gateway.addresses
+    const closed = gateway.close()
+    t.equal(gateway.status().gateway.isClosing, true)
+    await idle.rest()
+    for (const address of Object.values(ports)) {
+      const late = dial(address?.port ?? 0, '127.0.0.1')
+      const [error] = await once(late, 'error')
+      t.equal(error.code, 'ECONNREFUSED')
+    }
+    t.equal(agent.session.isClosed, false)
+    agent.streams[0]?.write(ok)
+    t.match(await busy.rest(), /ok$/)
+    await closed
+    await until('the end of the agent', () => agent.session.isClosed)
+  })
+
+  t.test('ends what does not end by itself', async (t) => {
+    const { gateway, visit } = await start(t, { shutdownGraceMs: 300 })
+    const agent = await connectAgent(t, gateway.addresses.tunnel?.port, {})
+    await agent.register({ 'app.test': 'x' })
+    const busy = await visit('app.test')
+    busy.get('/', 'app.test')
+    const silent = await knock(t, gateway.addresses.public?.port ?? 0)
+    const pending = await knock(t, gateway.addresses.tunnel?.port ?? 0)
+    await until('the request', () => agent.streams.length === 1)
+    await gateway.close()
+    await Promise.all([busy.rest(), silent.rest(), pending.rest()])
+    await until('the end of the agent', () => agent.session.isClosed)
+    t.equal(gateway.status().gateway.counters.openConnections, 0)
+  })
+
+  t.test('is done once', async (t) => {
+    const { gateway } = await start(t)
+    t.equal(gateway.close(), gateway.close())
+    await gateway.close()
+  })
+})
+
+/** Options for free ports of the loopback, with a certificate for everything. */
+function options(t: Test, some: Partial<GatewayOptions>) {
+  const pair = opensslPair(t.testdir(), 'DNS:tunnel.test,DNS:*.test')
+  const log = new RecordingLog()
+  let gate = (_name: string) => false
+  const options: GatewayOptions = {
+    ...{ version: '1.2.3', gatewayHost: 'gateway.test', tunnelHost: 'tunnel.test' },
+    ...{ gatewayPort: 0, tunnelPort: 0, httpPort: 0, dashboardPort: 0 },
+    ...{ bindAddress: '127.0.0.1', dashboardBind: '127.0.0.1' },
+    ...{ jwtSecrets: [testSecret], shutdownGraceMs: 1_000, log },
+    certificates: (decide) => {
+      gate = decide
+      return {
+        certificateFor: async () => pair,
+        hasAtHand: async () => false,
+        status: () => [],
+        close: async () => {},
+      }
+    },
+    ...some,
+  }
+  return { options, log, decide: (name: string) => gate(name) }
+}
+
+async function start(t: Test, some: Partial<GatewayOptions> = {}) {
+  const { options: all, ...rest } = options(t, some)
+  const gateway = new Gateway(all)
+  await gateway.start()
+  t.teardown(() => gateway.close())
+  const visit = async (servername: string) => {
+    const port = gateway.addresses.public?.port ?? 0
+    const socket = connectTls({ port, host: '127.0.0.1', servername, rejectUnauthorized: false })
+    const client = new Client(socket)
+    t.teardown(() => socket.destroy())
+    await once(socket, 'secureConnect')
+    return client
+  }
+  return { gateway, visit, ...rest }
+}
+
+/** An agent over TLS, whose targets are what `serve` makes of a request's head. */
+async function connectAgent(t: Test, port = 0, hello: object = {}) {
+  const socket: TLSSocket = connectTls({
+    port,
+    host: '127.0.0.1',
+    rejectUnauthorized: false,
+    ...hello,
+  })
+  socket.on('error', () => {})
+  t.teardown(() => socket.destroy())
+  await once(socket, 'secureConnect')
+  const session = new Session(socket, { role: 'client', pingIntervalMs: 0 })
+  const agent = {
+    ...{ socket, session },
+    streams: [] as ReturnType<Session['open']>[],
+    serve: (_head: string): string | undefined => undefined,
+    async register(routes: Record<string, string>): Promise<unknown> {
+      const control = session.open()
+      control.on('error', () => {})
+      control.write(`${JSON.stringify({ type: 'register', token: token(), routes })}\n`)
+      const [chunk] = await once(control, 'data')
+      return JSON.parse(chunk.toString())
+    },
+  }
+  session.on('stream', (stream) => {
+    agent.streams.push(stream)
+    stream.on('error', () => {})
+    const preamble = new PreambleDecoder()
+    let head: string | undefined
+    stream.on('data', (chunk: Buffer) => {
+      if (head === undefined) head = preamble.push(chunk)?.rest.toString('latin1')
+      else head += chunk.toString('latin1')
+      if (!head?.includes('\r\n\r\n')) return
+      const response = agent.serve(head)
+      head = ''
+      if (response !== undefined) stream.write(response)
+    })
+  })
+  return agent
+}
