@@ -25,17 +25,15 @@ export async function sendRaw([a, b]: [Duplex, Duplex], bytes: number): Promise<
       if (left <= 0) resolve()
     })
   })
-  for (let sent = 0; sent < bytes; sent += chunk.length) {
-    if (!a.write(chunk)) await once(a, 'drain')
-  }
+  pump(a, bytes, () => {})
   await arrived
   a.destroy()
   b.destroy()
 }
 
 export function ours([a, b]: [Duplex, Duplex]): Mux {
-  const client = new Session(a, { role: 'client', pingIntervalMs: 0 })
-  const server = new Session(b, { role: 'server', pingIntervalMs: 0 })
+  const client = new Session(a, { role: 'client' })
+  const server = new Session(b, { role: 'server' })
   server.on('stream', (stream) => {
     stream.on('error', () => {})
     stream.once('data', (first: Buffer) => {
@@ -52,11 +50,7 @@ export function ours([a, b]: [Duplex, Duplex]): Mux {
         Array.from({ length: streams }, async () => {
           const stream = client.open()
           stream.resume()
-          for (let left = bytes; left > 0; left -= chunk.length) {
-            const piece = left < chunk.length ? chunk.subarray(0, left) : chunk
-            if (!stream.write(piece)) await once(stream, 'drain')
-          }
-          stream.end()
+          pump(stream, bytes, () => stream.end())
           await once(stream, 'end')
         }),
       )
@@ -166,6 +160,22 @@ export function libp2p([a, b]: [Duplex, Duplex]): Mux {
       b.destroy()
     },
   }
+}
+
+/** Writes so much, as fast as it is taken; without a promise a chunk, which would cost more than the chunk. */
+function pump(to: Duplex, bytes: number, done: () => void): void {
+  let left = bytes
+  const write = () => {
+    while (left > 0) {
+      const piece = left < chunk.length ? chunk.subarray(0, left) : chunk
+      left -= piece.length
+      if (!to.write(piece)) return
+    }
+    to.off('drain', write)
+    done()
+  }
+  to.on('drain', write)
+  write()
 }
 
 /** The first byte of a stream that wants its bytes back. */
