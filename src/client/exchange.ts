@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { reset } from '../net/reset.ts'
+import { wasReset } from '../net/was-reset.ts'
 import { ClientError } from './errors.ts'
 
 /**
@@ -14,8 +15,10 @@ import { ClientError } from './errors.ts'
  */
 export function exchange(stream: Duplex, server: Duplex): Promise<void> {
   stream.pipe(server)
-  server.pipe(stream)
+  server.pipe(stream, { end: false })
   server.once('end', () => {
+    if (wasReset(server)) destroyBehind(stream, null)
+    else stream.end()
     stream.unpipe(server)
     stream.resume()
     server.destroy()

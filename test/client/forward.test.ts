@@ -171,6 +171,23 @@ t.test('in http mode', async (t) => {
     await done
   })
 
+  t.test('a reset right behind the last byte is no end', async (t) => {
+    const route = await serve(t, 'http', (socket) => {
+      socket.once('data', () => {
+        // In one go, so that both arrive at once.
+        socket.write('HTTP/1.1 200 OK\r\n\r\nhalf of it')
+        socket.resetAndDestroy()
+      })
+    })
+    const { stream, done } = start(route)
+    let heard = ''
+    stream.on('data', (chunk) => (heard += chunk))
+    stream.write(Buffer.concat([preamble('app.test'), Buffer.from('GET / HTTP/1.1\r\n\r\n')]))
+    await t.rejects(once(stream, 'end'), { code: 'ECONNRESET' })
+    t.equal(heard, 'HTTP/1.1 200 OK\r\n\r\nhalf of it')
+    await done
+  })
+
   t.test('what a target said before it broke off arrives before the reset', async (t) => {
     const [visitor, stream] = duplexPair({ highWaterMark: 1 }) // reads nothing ahead
     const [server, target] = duplexPair()
