@@ -1,7 +1,12 @@
-import { isIPv4, isIPv6 } from 'node:net'
+import { type Addresses, addressPair, addressText, hasAddresses } from './addresses.ts'
 import { ProtocolError } from './errors.ts'
+import { isProxyLine, type ProxyRead, readProxyLine } from './proxy-line.ts'
 
-// PROXY protocol, version 2 (HAProxy's proxy-protocol.txt, §2.2), as sender and as receiver:
+export { type Addresses, hasAddresses } from './addresses.ts'
+export { encodeProxyLine, type ProxyRead } from './proxy-line.ts'
+
+// PROXY protocol, version 2 (HAProxy's proxy-protocol.txt, §2.2), as sender and as receiver; version 1
+// is in proxy-line.ts.
 //
 //   signature 12 · version and command u8 · family and protocol u8 · length u16 BE
 //   then `length` bytes: addresses as the family has them, then TLVs: type u8 · length u16 BE · value
@@ -28,25 +33,10 @@ const Tlv = {
   Authority: 0x02, // PP2_TYPE_AUTHORITY: the host name the visitor asked for, UTF-8
 } as const
 
-/** The two ends of a visitor's connection, as the gateway's socket names them. */
-export interface Addresses {
-  readonly remoteAddress: string
-  readonly remotePort: number
-  readonly localAddress: string
-  readonly localPort: number
-}
-
 export interface ProxyHeader {
   /** Without them the header says LOCAL, and carries nothing else. */
   readonly addresses?: Addresses
   readonly authority?: string
-}
-
-/** Whether an address pair can be written down: a socket that is gone has none. */
-export function hasAddresses(addresses: Addresses): boolean {
-  return [addresses.remoteAddress, addresses.localAddress].every(
-    (text) => isIPv4(text) || isIPv6(text),
-  )
 }
 
 /**
@@ -58,11 +48,10 @@ export function encodeProxyHeader(header: ProxyHeader): Buffer {
   if (header.addresses === undefined) return join(Command.Local, Family.Unspecified, [])
   const { addresses, authority } = header
   if (!hasAddresses(addresses)) throw badHeader('an address is no IP address')
-  const source = addressBytes(addresses.remoteAddress)
-  const destination = addressBytes(addresses.localAddress)
-  const isIPv4Pair = isMapped(source) && isMapped(destination)
-  return join(Command.Proxy, isIPv4Pair ? Family.Tcp4 : Family.Tcp6, [
-    ...[source, destination].map((bytes) => (isIPv4Pair ? bytes.subarray(12) : bytes)),
+  const { isIPv4, source, destination } = addressPair(addresses)
+  return join(Command.Proxy, isIPv4 ? Family.Tcp4 : Family.Tcp6, [
+    source,
+    destination,
     uint16(addresses.remotePort),
     uint16(addresses.localPort),
     ...(authority === undefined ? [] : [tlv(Tlv.Authority, Buffer.from(authority))]),
@@ -98,6 +87,26 @@ export function decodeProxyHeader(
     return { header: {}, lengthBytes }
   }
   return { header: decodeBody(family, bytes.subarray(headBytes, lengthBytes)), lengthBytes }
+}
+
+/**
+ * Looks for a PROXY header of version 1 or 2 at the start of `bytes`, of which it needs 536 at most.
+ * Whether one may be there at all is the caller's to know: whoever sends one says who he is.
+ */
+export function readProxyHeader(bytes: Buffer): ProxyRead {
+  if (bytes.length === 0) return { kind: 'partial' }
+  if (isProxyLine(bytes)) return readProxyLine(bytes)
+  const seen = Math.min(bytes.length, signature.length)
+  if (bytes.compare(signature, 0, seen, 0, seen) !== 0) return { kind: 'none' }
+  try {
+    const decoded = decodeProxyHeader(bytes)
+    if (decoded === undefined) return { kind: 'partial' }
+    const { addresses } = decoded.header
+    return { kind: 'header', lengthBytes: decoded.lengthBytes, ...(addresses && { addresses }) }
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error
+    return { kind: 'malformed', reason: error.message }
+  }
 }
 
 function decodeBody(family: number | undefined, body: Buffer): ProxyHeader {
@@ -148,49 +157,6 @@ function tlv(type: number, value: Buffer): Buffer {
 
 function uint16(value: number): Buffer {
   return Buffer.from([value >> 8, value & 0xff])
-}
-
-/** An address that `hasAddresses` let through as 16 bytes; IPv4 in its mapped form (RFC 4291 §2.5.5.2). */
-function addressBytes(text: string): Buffer {
-  const bytes = Buffer.alloc(16)
-  text = text.replace(/%.*$/s, '')
-  const tail = text.slice(text.lastIndexOf(':') + 1)
-  if (isIPv4(text)) text = `::ffff:${text}`
-  if (isIPv4(tail)) {
-    const [a = 0, b = 0, c = 0, d = 0] = tail.split('.').map(Number)
-    const groups = `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`
-    text = text.slice(0, -tail.length) + groups
-  }
-  const [left = '', right] = text.split('::')
-  writeGroups(bytes, 0, left)
-  if (right) writeGroups(bytes, 16 - 2 * right.split(':').length, right)
-  return bytes
-}
-
-function writeGroups(bytes: Buffer, offset: number, groups: string): void {
-  if (groups === '') return
-  for (const [index, group] of groups.split(':').entries()) {
-    bytes.writeUInt16BE(Number.parseInt(group, 16), offset + 2 * index)
-  }
-}
-
-function isMapped(bytes: Buffer): boolean {
-  return bytes.readUIntBE(0, 6) === 0 && bytes.readUIntBE(6, 6) === 0xffff
-}
-
-/** RFC 5952: the longest run of zeros, of two or more, becomes `::`. */
-function addressText(bytes: Buffer): string {
-  if (bytes.length === 4) return bytes.join('.')
-  if (isMapped(bytes)) return `::ffff:${bytes.subarray(12).join('.')}`
-  const groups = Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(2 * index).toString(16))
-  const text = groups.join(':')
-  const runs = [...text.matchAll(/(?<=^|:)0(?::0)+(?=$|:)/g)]
-  const longest = runs.reduce((best, run) => (run[0].length > best.length ? run[0] : best), '')
-  if (longest === '') return text
-  const start = runs.find((run) => run[0] === longest)?.index ?? 0
-  const left = text.slice(0, start).replace(/:$/, '')
-  const right = text.slice(start + longest.length).replace(/^:/, '')
-  return `${left}::${right}`
 }
 
 function hex(byte: number): string {
