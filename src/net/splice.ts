@@ -1,6 +1,8 @@
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { NetError } from './errors.ts'
 import { reset } from './reset.ts'
+import { wasReset } from './was-reset.ts'
 
 /**
  * Joins two connections: what one side sends, the other receives, no faster than it takes it. An end
@@ -36,14 +38,20 @@ function forward(from: Duplex, to: Duplex): void {
     if (!to.write(chunk)) from.pause()
   })
   to.on('drain', () => from.resume())
-  from.on('end', () => to.end())
-  if (from.readableEnded) to.end()
+  const passOn = () => {
+    if (from.errored !== null || wasReset(from)) from.destroy()
+    else to.end()
+  }
+  // A socket's end is believed a moment later, when the errors are known that came with it.
+  const onEnd = from instanceof Socket ? () => setImmediate(passOn) : passOn
+  from.on('end', onEnd)
+  if (from.readableEnded) onEnd()
   else from.resume() // a peek leaves a socket paused, and then a 'data' listener is not enough
 }
 
 /** Lets nothing of what `side` does go unnoticed: `other` is reset unless all of it was in order. */
 function watch(side: Duplex, other: Duplex, closed: () => void): void {
-  const check = (cause?: Error) => {
+  const check = (cause = side.errored) => {
     // Its own end and the other's have both arrived. The last question is for a side that a third
     // party has ended: what the other still sends could go nowhere.
     const isDone = side.readableEnded && side.writableFinished && other.readableEnded
@@ -58,11 +66,11 @@ function watch(side: Duplex, other: Duplex, closed: () => void): void {
     check()
     closed()
   })
-  if (side.destroyed) check(side.errored ?? undefined)
+  if (side.destroyed) check()
   if (side.closed) closed()
 }
 
-function broken(cause: Error | undefined): NetError {
+function broken(cause: Error | null): NetError {
   const message = 'the other side of the connection was gone before it had ended'
-  return new NetError('NET_SPLICE_BROKEN', message, cause && { cause })
+  return new NetError('NET_SPLICE_BROKEN', message, cause === null ? undefined : { cause })
 }

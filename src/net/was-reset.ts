@@ -1,16 +1,24 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
+import { socketUnder } from './reset.ts'
 
 /**
  * Whether the 'end' that a connection has just emitted was in truth a reset. libuv calls it an end when
- * the reset comes right behind the last bytes (`uv__stream_io`, at POLLHUP; seen on Node 20 with every
- * second one), and half an answer would pass for a whole one. The kernel knows: it has no peer any more.
+ * the reset comes right behind the last bytes (`uv__stream_io`, at POLLHUP; always on Node 20 when both
+ * arrive at once, Node 24 knows better), and half an answer would pass for a whole one. The kernel
+ * knows: it has no peer any more, and takes no write, not even an empty one.
  *
- * Only to be asked of a TCP socket whose own half is still open, since after both ends there is no peer
- * either; and of one whose `remoteAddress` nobody has read before, since Node keeps it.
+ * Only to be asked while our own half is still open: later there is no peer in any case, and the answer
+ * is false. After a true one the socket fails by itself, with ECONNRESET, if it was asked by a write.
+ * Under TLS not to be asked within the 'end' event: that may be in the midst of Node's own callback.
  */
 export function wasReset(stream: Duplex): boolean {
-  if (!(stream instanceof Socket) || stream.writableEnded) return false
-  // A unix socket has neither of the two.
-  return stream.remoteAddress === undefined && stream.localAddress !== undefined
+  const socket = stream instanceof TLSSocket ? socketUnder(stream) : stream
+  if (!(socket instanceof Socket) || socket.pending || !stream.writable) return false
+  // Undefined only where nobody has asked before: Node keeps it. A unix socket has neither of the two.
+  if (socket.remoteAddress === undefined && socket.localAddress !== undefined) return true
+  // Behind waiting writes ours would wait as well; those fail by themselves, and soon.
+  if (stream.writableLength === 0) socket.write('')
+  return socket.errored !== null
 }
