@@ -33,7 +33,8 @@ export async function startEdge(
   const counters = new Counters()
   const connections = new Connections({ connections: 100, connectionsPerAddress: 100, ...limits })
   const certificates = {
-    certificateFor: async () => certificate,
+    certificateFor: async (name: string) =>
+      name.endsWith('unknown.test') ? undefined : certificate,
     hasAtHand: async (name: string) => name === 'away.test',
     status: () => [],
     close: async () => {},

@@ -5,7 +5,14 @@ import { reset } from '../../net/reset.ts'
 import { splice } from '../../net/splice.ts'
 import type { Route, Visitor } from '../upstream.ts'
 import { type EdgeError, edgeErrors, sendError } from './error-page.ts'
-import { requestHeaders, responseHeaders, trailerPairs, valuesOf } from './headers.ts'
+import {
+  headText,
+  requestHeaders,
+  responseFraming,
+  responseHeaders,
+  trailerPairs,
+  valuesOf,
+} from './headers.ts'
 import type { CheckedRequest } from './request-guard.ts'
 import { endGently, hasUpload } from './upload.ts'
 import { upstreamErrorOf } from './upstream-error.ts'
@@ -281,26 +288,3 @@ const idempotent: ReadonlySet<string> = new Set([
   'PUT',
   'DELETE',
 ])
-
-/** What ends the response's body (RFC 9112 §6.3). */
-function responseFraming(
-  { statusCode, rawHeaders }: IncomingMessage,
-  method: string | undefined,
-): 'none' | 'length' | 'chunked' | 'close' | 'unknown' {
-  if (method === 'HEAD' || statusCode === 204 || statusCode === 304) return 'none'
-  const encodings = valuesOf(rawHeaders, 'transfer-encoding')
-  if (encodings.length > 0) {
-    return encodings.length === 1 && encodings[0]?.toLowerCase() === 'chunked'
-      ? 'chunked'
-      : 'unknown'
-  }
-  return valuesOf(rawHeaders, 'content-length').length > 0 ? 'length' : 'close'
-}
-
-function headText(status: string, lines: readonly string[]): string {
-  let text = `HTTP/1.1 ${status}\r\n`
-  for (let index = 0; index + 1 < lines.length; index += 2) {
-    text += `${lines[index]}: ${lines[index + 1]}\r\n`
-  }
-  return `${text}\r\n`
-}

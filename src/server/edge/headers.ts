@@ -3,6 +3,8 @@
  * value, as they came. Order, case and duplicates stay.
  */
 
+import type { IncomingMessage } from 'node:http'
+
 /** What the target is told of the visitor; from the connection itself, whatever the request says. */
 export interface Forwarded {
   readonly remoteAddress: string
@@ -68,6 +70,30 @@ export function valuesOf(rawHeaders: readonly string[], name: string): string[] 
     }
   }
   return values
+}
+
+/** What ends the response's body (RFC 9112 §6.3). */
+export function responseFraming(
+  { statusCode, rawHeaders }: Pick<IncomingMessage, 'statusCode' | 'rawHeaders'>,
+  method: string | undefined,
+): 'none' | 'length' | 'chunked' | 'close' | 'unknown' {
+  if (method === 'HEAD' || statusCode === 204 || statusCode === 304) return 'none'
+  const encodings = valuesOf(rawHeaders, 'transfer-encoding')
+  if (encodings.length > 0) {
+    return encodings.length === 1 && encodings[0]?.toLowerCase() === 'chunked'
+      ? 'chunked'
+      : 'unknown'
+  }
+  return valuesOf(rawHeaders, 'content-length').length > 0 ? 'length' : 'close'
+}
+
+/** A message's head, for where node:http does not write it; latin1, as it was read. */
+export function headText(status: string, lines: readonly string[]): string {
+  let text = `HTTP/1.1 ${status}\r\n`
+  for (let index = 0; index + 1 < lines.length; index += 2) {
+    text += `${lines[index]}: ${lines[index + 1]}\r\n`
+  }
+  return `${text}\r\n`
 }
 
 /**
