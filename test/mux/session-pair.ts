@@ -2,7 +2,7 @@ import 'reflect-metadata'
 import { webcrypto } from 'node:crypto'
 import { once } from 'node:events'
 import net from 'node:net'
-import type { Duplex } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 import tls from 'node:tls'
 import { X509CertificateGenerator } from '@peculiar/x509'
 import type { Test } from 'tap'
@@ -48,7 +48,7 @@ export async function streamPair(
  * All that a stream brings, to its end; what it still writes is left alone. (`buffer()` and `text()`
  * of node:stream/consumers destroy a Duplex when its readable half ends.)
  */
-export function readAll(stream: Duplex): Promise<Buffer> {
+export function readAll(stream: Readable): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const pieces: Buffer[] = []
     stream.on('data', (piece: Buffer) => pieces.push(piece))
@@ -59,7 +59,7 @@ export function readAll(stream: Duplex): Promise<Buffer> {
 }
 
 /** The same as text. */
-export async function readText(stream: Duplex): Promise<string> {
+export async function readText(stream: Readable): Promise<string> {
   return (await readAll(stream)).toString()
 }
 
