@@ -66,15 +66,24 @@ export async function dial(t: Test, { ports, ca }: Door, servername: string) {
   t.teardown(() => socket.destroy())
   await once(socket, 'secureConnect')
   for (const each of [tcp, socket]) each.on('error', () => {})
+  connections.set(socket, { socket, tcp })
   return { socket, tcp }
 }
+
+const connections = new WeakMap<Readable, { socket: TLSSocket; tcp: net.Socket }>()
 
 /** All that comes before the end, which leaves our own half open; fails when the connection breaks off. */
 export function heard(socket: Readable): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = ''
     socket.on('data', (chunk: Buffer) => (text += chunk))
-    socket.once('end', () => resolve(text))
+    socket.once('end', () => {
+      const { socket: tls, tcp } = connections.get(socket) ?? {}
+      // See `wasReset`: that there is no peer any more is all that tells.
+      const isReset = tls?.writableEnded === false && tcp?.remoteAddress === undefined
+      if (isReset) reject(Object.assign(new Error('reset, not ended'), { code: 'ECONNRESET' }))
+      else resolve(text)
+    })
     const lost = () => reject(socket.errored ?? new Error(`closed without an end, after: ${text}`))
     if (socket.destroyed) lost()
     socket.once('error', reject)
