@@ -261,6 +261,14 @@ t.test('streams to the target are used again', async (t) => {
   const kept = upstream.streams[0] as Duplex
   await until('it is idle', () => kept.listenerCount('data') === 1)
 
+  t.test('and gather no listeners by it', async (t) => {
+    const count = () => kept.eventNames().reduce((sum, name) => sum + kept.listenerCount(name), 0)
+    const before = count()
+    await times(5)
+    await until('it is idle', () => kept.listenerCount('data') === 1)
+    t.equal(count(), before)
+  })
+
   t.test('but not when a byte came that nobody asked for', async (t) => {
     upstream.push(0, 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil')
     await until('its end', () => kept.destroyed)

@@ -16,6 +16,14 @@ export interface Destination {
 
 type PoolOptions = RequestOptions & Destination
 
+type ErrorListener = (error: Error) => void
+
+interface Idle {
+  readonly untilMs: number
+  /** Those that were there before Agent attached its own. */
+  readonly errorListeners: readonly unknown[]
+}
+
 /**
  * HTTP/1.1 requests over upstream streams, which are kept for further requests of the same route.
  *
@@ -26,7 +34,7 @@ type PoolOptions = RequestOptions & Destination
 export class UpstreamPool extends Agent {
   /** Of a route as this tunnel has it: the name held by another agent is another route. */
   readonly #names = new WeakMap<Route, string>()
-  readonly #idleUntilMs = new Map<Duplex, number>()
+  readonly #idle = new Map<Duplex, Idle>()
   readonly #sweep: NodeJS.Timeout
   #lastName = 0
 
@@ -68,22 +76,28 @@ export class UpstreamPool extends Agent {
       if (stream.listenerCount('data') === 1) stream.destroy()
     })
     stream.on('end', () => {
-      if (this.#idleUntilMs.has(stream)) stream.destroy()
+      if (this.#idle.has(stream)) stream.destroy()
     })
-    stream.once('close', () => this.#idleUntilMs.delete(stream))
+    stream.once('close', () => this.#idle.delete(stream))
     return stream
   }
 
   /** Agent asks when a response has ended. A Duplex has none of what the original method sets on a socket. */
   override keepSocketAlive(stream: Duplex): boolean {
     if (stream.readableEnded || stream.readableLength > 0) return false
-    this.#idleUntilMs.set(stream, performance.now() + idleLimitMs)
+    const untilMs = performance.now() + idleLimitMs
+    this.#idle.set(stream, { untilMs, errorListeners: stream.listeners('error') })
     stream.resume() // the last response may have left it paused
     return true
   }
 
   override reuseSocket(stream: Duplex, created: ClientRequest): void {
-    this.#idleUntilMs.delete(stream)
+    // What Agent has attached since; the original method knows it by name, we by its being new.
+    const { errorListeners = [] } = this.#idle.get(stream) ?? {}
+    for (const listener of stream.listeners('error') as ErrorListener[]) {
+      if (!errorListeners.includes(listener)) stream.off('error', listener)
+    }
+    this.#idle.delete(stream)
     created.reusedSocket = true
     // Agent may hand out a stream in the tick of its end, and then nobody would hear of that.
     if (stream.destroyed) created.destroy(new Error('the kept stream has just ended'))
@@ -98,12 +112,12 @@ export class UpstreamPool extends Agent {
   close(): void {
     clearInterval(this.#sweep)
     this.maxFreeSockets = 0
-    for (const stream of this.#idleUntilMs.keys()) stream.destroy()
+    for (const stream of this.#idle.keys()) stream.destroy()
   }
 
   #dropStale(): void {
     const nowMs = performance.now()
-    for (const [stream, untilMs] of this.#idleUntilMs) if (untilMs <= nowMs) stream.destroy()
+    for (const [stream, { untilMs }] of this.#idle) if (untilMs <= nowMs) stream.destroy()
   }
 }
 
