@@ -1,3 +1,4 @@
+import { readdir, readFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { FrameDecoder, type FrameHandler } from '../../src/mux/decoder.ts'
@@ -311,5 +312,20 @@ t.test('what was taken has the bytes put in, and keeps them', async () => {
       taken.push(...batch.take())
       return Buffer.concat(taken).equals(Buffer.concat(expected))
     }),
+  )
+})
+
+// ── this folder ──
+
+t.test('the README names only tests that exist', async (t) => {
+  const folder = new URL('./', import.meta.url)
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.test.ts'))
+  const sources = await Promise.all(names.map((name) => readFile(new URL(name, folder), 'utf8')))
+  const titles = (await readFile(new URL('README.md', folder), 'utf8')).match(/\*[^*\n|]+\*/g) ?? []
+  const all = sources.join('\n').replaceAll("\\'", "'")
+  t.ok(titles.length > 50)
+  t.same(
+    titles.filter((title) => !all.includes(title.slice(1, -1))),
+    [],
   )
 })

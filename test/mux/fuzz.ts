@@ -1,4 +1,4 @@
-// Fuzzing (R7): the decoder, and a live session, fed frames that are random, mutated and cut anywhere.
+// Fuzzing: the decoder, and a live session, fed frames that are random, mutated and cut anywhere.
 //
 //    node --import @tapjs/typescript/import test/mux/fuzz.ts SECONDS [SEED]
 //

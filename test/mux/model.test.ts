@@ -7,7 +7,7 @@ import { type MuxStream, Session } from '../../src/mux/index.ts'
 import type { Halves } from '../../src/mux/stream-state.ts'
 import { choppedPair } from './chopped-pair.ts'
 
-// Random schedules against a model (R8). Two sessions, and a list of steps: open, write, end, destroy,
+// Random schedules against a model. Two sessions, and a list of steps: open, write, end, destroy,
 // pause, resume, read, ping, let time pass. The model of a stream is how many bytes each side has
 // written and whether it ended; that every byte arrives in its place, that both sides agree
 // whenever nothing is on its way, and that nothing is left in the end, is checked.

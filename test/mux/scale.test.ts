@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import type { ScaleResult } from './scale.ts'
 import { readText } from './session-pair.ts'
 
-// The short form of R3 and R4, and what floods cost in memory, measured after gc in a process that
+// Many streams, and what floods cost in memory, measured after gc in a process that
 // does nothing else. See scale.ts.
 
 const MIB = 1024 * 1024
@@ -61,12 +61,12 @@ t.test('floods cost their session, and little memory', { timeout: 0 }, async (t)
 t.test('many streams, side by side and one after another', { timeout: 0 }, async (t) => {
   const [many, churn] = await scale(t, 'many=1000', 'churn=100000')
 
-  t.test('1,000 streams at once all have their echo (R3)', async (t) => {
+  t.test('1,000 streams at once all have their echo', async (t) => {
     t.same([many?.count, many?.errors], [1_000, 0])
     t.ok((many?.keptBytes ?? MIB ** 2) < 5 * MIB)
   })
 
-  t.test('100,000 streams opened, used and closed leave the heap where it was (R4)', async (t) => {
+  t.test('100,000 streams opened, used and closed leave the heap where it was', async (t) => {
     t.same([churn?.count, churn?.errors], [100_000, 0])
     t.ok((churn?.keptBytes ?? MIB ** 2) < 5 * MIB)
   })

@@ -29,7 +29,7 @@ const WINDOW = 256 * 1024
 
 const scenarios = { many, churn, opens, pings, unread, crumbs }
 
-/** So many streams open at once; each says a line to an echo, and again when all are open (R3). */
+/** So many streams open at once; each says a line to an echo, and again when all are open. */
 async function many(count: number): Promise<Measured> {
   const { client, server } = sessions()
   server.on('stream', (stream) => stream.pipe(stream))
@@ -47,7 +47,7 @@ async function many(count: number): Promise<Measured> {
   return { errors, count: answered.filter(Boolean).length }
 }
 
-/** So many streams one after another, some side by side: open, transfer, close (R4). */
+/** So many streams one after another, some side by side: open, transfer, close. */
 async function churn(count: number): Promise<Measured> {
   const { client, server } = sessions()
   server.on('stream', (stream) => stream.pipe(stream))

@@ -6,7 +6,7 @@ import { hex, sessionWithRawPeer, u32 } from './raw-peer.ts'
 import { readAll, readText } from './session-pair.ts'
 import { settle, until } from './turns.ts'
 
-// WIRE §2, rule by rule, against a peer played by hand (see raw-peer.ts for how to read the hex).
+// docs/wire.md, "The multiplexer", rule by rule, against a peer played by hand (see raw-peer.ts for how to read the hex).
 
 const WINDOW = 256 * 1024
 const PROTOCOL_ERROR = '00 03 0000 00000000 00000001'
@@ -443,6 +443,18 @@ t.test(
     t.throws(() => session.open(), { code: 'MUX_TOO_MANY_OPENS' })
   },
 )
+
+t.test('opens that wait for a place fail with their session', async (t) => {
+  const { session, near } = sessionWithRawPeer(t, 'client', { maxUnansweredOpens: 1 })
+  const codes: (string | undefined)[] = []
+  for (let i = 0; i < 3; i += 1) {
+    session.open().on('error', (error: Error & { code?: string }) => codes.push(error.code))
+  }
+  await settle()
+  near.destroy()
+  await settle()
+  t.same(codes, Array(3).fill('MUX_TRANSPORT_CLOSED'))
+})
 
 t.test('256 opens of the peer are accepted at once, and more', async (t) => {
   const { peer, session, streams } = await accepted(t)
