@@ -57,18 +57,21 @@ export class Gateway {
   readonly #https: HttpsEdge
   readonly #dashboard: Server
   readonly #listeners: Listeners
+  /** What visitors see, also while we drain and listen no more. */
+  #publicPort: number
   #startedAtMs: number | undefined
   #closed: Promise<void> | undefined
 
   constructor(options: GatewayOptions) {
     this.#options = options
+    this.#publicPort = options.gatewayPort
     const { gatewayHost, tunnelHost, bindAddress, jwtSecrets, log } = options
     const limits = { ...defaultLimits, ...options.limits }
     const { headerBytes, headerLines } = limits
     const ownNames = [gatewayHost, tunnelHost]
     const registry = options.registry ?? new MemoryRegistry<Route>()
     const isKnown = (name: string) => ownNames.includes(name) || registry.lookup(name) !== undefined
-    const publicPort = () => this.addresses.public?.port ?? options.gatewayPort
+    const publicPort = () => this.#publicPort
 
     const certificates = options.certificates(isKnown)
     const connections = new Connections(limits)
@@ -125,6 +128,7 @@ export class Gateway {
     this.#startedAtMs = Date.now()
     try {
       await this.#listeners.bind()
+      this.#publicPort = this.addresses.public?.port ?? this.#publicPort
     } catch (error) {
       await this.close()
       throw error

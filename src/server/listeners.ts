@@ -14,19 +14,15 @@ export interface Listener {
 /** The gateway's listening sockets, as one. */
 export class Listeners {
   readonly #byName: Readonly<Record<keyof GatewayAddresses, Listener>>
+  #addresses: GatewayAddresses = noAddresses
 
   constructor(byName: Readonly<Record<keyof GatewayAddresses, Listener>>) {
     this.#byName = byName
   }
 
+  /** Kept, since asking the system costs a call each, and every request wants to know our port. */
   get addresses(): GatewayAddresses {
-    const { public: edge, tunnel, http, dashboard } = this.#byName
-    return {
-      public: addressOf(edge.server),
-      tunnel: addressOf(tunnel.server),
-      http: addressOf(http.server),
-      dashboard: addressOf(dashboard.server),
-    }
+    return this.#addresses
   }
 
   /** Binds all of them, or none. @throws ServerError SERVER_LISTEN_FAILED, naming the setting to change. */
@@ -41,12 +37,27 @@ export class Listeners {
       }
       server.on('error', () => {}) // accepting failed, once: for want of descriptors, mostly
     }
+    const { public: edge, tunnel, http, dashboard } = this.#byName
+    this.#addresses = {
+      public: addressOf(edge.server),
+      tunnel: addressOf(tunnel.server),
+      http: addressOf(http.server),
+      dashboard: addressOf(dashboard.server),
+    }
   }
 
   /** Accepts no more. Connections that were accepted go on. */
   stop(): void {
+    this.#addresses = noAddresses
     for (const { server } of Object.values(this.#byName)) if (server.listening) server.close()
   }
+}
+
+const noAddresses: GatewayAddresses = {
+  public: undefined,
+  tunnel: undefined,
+  http: undefined,
+  dashboard: undefined,
 }
 
 function addressOf(server: Server): ListenAddress | undefined {
