@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import type { Route } from '../client/forward.ts'
 import type { AgentConfig } from '../config/agent.ts'
 import { agentUsage } from './agent-usage.ts'
 import type { Invocation } from './arguments.ts'
@@ -37,7 +38,7 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
   const agent = new Agent({
     dial: dialTls({ ...config.tunnelAddr, verify: !config.skipTlsVerify, ca }),
     token: await tokenSource(config),
-    tunnels: config.tunnels,
+    tunnels: await routesOf(config),
     gateway: formatHostPort(config.tunnelAddr),
     agent: {
       id: config.agentId ?? randomUUID(),
@@ -73,6 +74,15 @@ async function tokenSource({ credentials }: AgentConfig): Promise<() => string> 
   return () => signToken({ secret: credentials.secret.reveal(), issuer, expireSec })
 }
 
+/** Each tunnel with the key that the gateway asks for it by. */
+async function routesOf({ tunnels }: AgentConfig): Promise<Route[]> {
+  const { portRouteKey } = await import('../protocol/messages.ts')
+  return tunnels.map((tunnel) => ({
+    ...tunnel,
+    hostname: tunnel.hostname ?? portRouteKey(tunnel.listenPort ?? 0),
+  }))
+}
+
 async function printSummary(config: AgentConfig): Promise<void> {
   const { formatHostPort } = await import('../net/address.ts')
   const { tunnelAddr, skipTlsVerify, caFile, credentials, tunnels } = config
@@ -82,8 +92,14 @@ async function printSummary(config: AgentConfig): Promise<void> {
     `  gateway      ${formatHostPort(tunnelAddr)} (certificate: ${trust})`,
     `  credentials  ${credentials.kind === 'token' ? 'a token' : 'the shared secret'}`,
     ...tunnels.map(
-      ({ hostname, mode, target }) => `  ${mode.padEnd(12)} ${hostname} → ${target.text}`,
+      (tunnel) => `  ${tunnel.mode.padEnd(12)} ${publicSide(tunnel)} → ${tunnel.target.text}`,
     ),
   ]
   process.stdout.write(`${lines.join('\n')}\n`)
+}
+
+/** `ssh.example.com, port 2222`, as far as the configuration tells. */
+function publicSide({ hostname, listenPort, ssh }: AgentConfig['tunnels'][number]): string {
+  const port = listenPort === 0 ? 'any port' : listenPort !== undefined && `port ${listenPort}`
+  return [hostname, port, ssh && 'plain SSH'].filter(Boolean).join(', ')
 }

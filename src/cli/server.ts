@@ -125,6 +125,10 @@ function printSummary(config: ServerConfig, ignored: readonly string[]): void {
     'configuration ok',
     `  gateway       ${gatewayHost}, ports ${gatewayPort} and ${httpPort}`,
     `  agents        ${tunnelHost}:${tunnelPort}`,
+    ...(config.tcpPorts.ranges.length > 0 ? [`  for agents    ports ${config.tcpPorts}`] : []),
+    ...(config.trustedProxies.ranges.length > 0
+      ? [`  proxies       ${config.trustedProxies}`]
+      : []),
     `  dashboard     http://${dashboard}`,
     `  certificates  ${sources.filter(Boolean).join(', then ')}`,
     ...ignored.map((sentence) => `warning: ${sentence}`),

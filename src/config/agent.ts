@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path'
 import type { HostPort } from '../net/address.ts'
-import { canonicalHostname } from '../net/hostname.ts'
+import { parseTunnels, type TunnelConfig, tunnelFields } from './agent-tunnels.ts'
 import { Problems } from './errors.ts'
 import {
   type Fields,
@@ -12,20 +12,16 @@ import {
   type Values,
   withDefault,
 } from './field.ts'
-import { interpolate } from './interpolate.ts'
+import { interpolated } from './interpolate.ts'
 import { type LogSettings, logFields } from './logging.ts'
 import {
-  choice,
   filePath,
   flag,
   hostAndPort,
-  hostname,
   identifier,
   integer,
   secret,
   shortText,
-  type Target,
-  target,
   token,
 } from './parse.ts'
 import type { Secret } from './secret.ts'
@@ -39,7 +35,7 @@ export interface AgentConfig extends LogSettings {
   readonly caFile?: string
   readonly credentials: Credentials
   readonly agentId?: string
-  /** At least one; no two have the same name. */
+  /** At least one; no two have the same name or port. */
   readonly tunnels: readonly TunnelConfig[]
 }
 
@@ -52,13 +48,6 @@ export type Credentials =
       readonly expireSec: number
     }
   | { readonly kind: 'token'; readonly token: Secret }
-
-export interface TunnelConfig {
-  /** As it was typed. */
-  readonly hostname: string
-  readonly mode: 'http' | 'tcp'
-  readonly target: Target
-}
 
 export interface AgentConfigOptions {
   /** For messages, and as the place relative paths start from. */
@@ -100,17 +89,6 @@ const credentialFields = {
   agentId: optional('agent_id', identifier, 'Name of this agent. Not set: made at each start.'),
 }
 
-const tunnelFields = {
-  hostname: required('hostname', hostname, 'The public name.'),
-  target: required('target', target, 'The service behind it.'),
-  mode: withDefault(
-    'mode',
-    choice(['http', 'tcp'], { tls: 'mode tls is not in this version yet' }),
-    'http',
-    '`http`: requests, by name. `tcp`: any protocol inside TLS, by SNI.',
-  ),
-}
-
 export const agentSections: readonly Section[] = [
   { title: 'the gateway', fields: connectionFields },
   { title: 'credentials', fields: credentialFields },
@@ -120,19 +98,8 @@ export const agentSections: readonly Section[] = [
 /** From the environment, not from the file. */
 export const agentEnvironment: Section = { title: 'logs', fields: logFields }
 
-const tunnelLimit = 1000 // as many as the protocol takes in one registration
-
-const notYet = 'is not in this version yet'
 const refusedKeys = {
   tunnel_hostnames: 'is gone: the gateway knows its names by itself; remove it',
-}
-const refusedTunnelKeys = {
-  listen_port: notYet,
-  ssh: notYet,
-  host_header: notYet,
-  proxy_protocol: notYet,
-  target_sni: notYet,
-  target_verify: notYet,
 }
 
 /** @throws ConfigError CONFIG_INVALID, with all that is wrong. */
@@ -191,55 +158,6 @@ function chooseCredentials(
   if (given) return { kind: 'token', token: given }
   if (!shared || issuer === undefined || expireSec === undefined) return undefined
   return { kind: 'secret', secret: shared, issuer, expireSec }
-}
-
-function parseTunnels(
-  map: YamlMap,
-  env: AgentConfigOptions['env'],
-  problems: Problems,
-): Partial<TunnelConfig>[] {
-  const items = map.list('tunnels')
-  const key = 'tunnels'
-  if (items === undefined || items.length === 0) {
-    const reason = 'is required: a list with at least one hostname and target'
-    if (problems.found.every((problem) => !problem.key?.startsWith(key))) {
-      problems.add({ key, reason, at: map.at })
-    }
-    return []
-  }
-  if (items.length > tunnelLimit) {
-    const reason = `has ${items.length} tunnels; ${tunnelLimit} are allowed`
-    problems.add({ key, reason, at: map.at })
-    return []
-  }
-  const lineOfName = new Map<string, number | undefined>()
-  return items.map((item) => {
-    item.allowOnly(keysOf(tunnelFields), refusedTunnelKeys)
-    const tunnel = readFields(tunnelFields, interpolated(item, env), problems)
-    const name = tunnel.hostname && canonicalHostname(tunnel.hostname)
-    if (name === undefined) return tunnel
-    const at = item.entry('hostname')?.at ?? item.at
-    if (lineOfName.has(name)) {
-      const reason = `${name} is in line ${lineOfName.get(name)} already`
-      problems.add({ key: item.pathOf('hostname'), reason, at })
-    } else {
-      lineOfName.set(name, at.line)
-    }
-    return tunnel
-  })
-}
-
-/** The map with `${VAR}` filled in. What is typed, not what it stands for, is shown in messages. */
-function interpolated(map: YamlMap, env: AgentConfigOptions['env']): Source {
-  return {
-    at: map.at,
-    pathOf: (key) => map.pathOf(key),
-    entry(key) {
-      const entry = map.entry(key)
-      if (!entry?.text.includes('${')) return entry
-      return { ...entry, ...interpolate(entry.text, env), shown: entry.text }
-    },
-  }
 }
 
 function fromEnvironment(env: AgentConfigOptions['env']): Source {

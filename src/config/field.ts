@@ -11,6 +11,8 @@ export interface Kind<T> {
   readonly allowed: string
   /** Its values are never shown. */
   readonly isSecret?: boolean
+  /** A list of the file is taken too: `parse` gets its items with commas between. */
+  readonly isList?: boolean
   /** The words to choose from, where these are all. */
   readonly words?: readonly string[]
   /** `undefined`: not one of the allowed. A Refusal: not allowed, and there is more to say than that. */
@@ -67,6 +69,8 @@ export interface Entry {
   readonly text: string
   /** What to show in its place: the text before `${VAR}` was filled in. */
   readonly shown?: string
+  /** It was a list, and the text is its items with commas between. */
+  readonly isList?: boolean
   /** Why the text cannot be used at all, whatever its kind. */
   readonly refused?: string
   readonly at?: Position
@@ -102,8 +106,9 @@ function readField(field: Field<unknown>, source: Source, problems: Problems): u
   const { kind } = field
   const key = source.pathOf?.(field.key) ?? field.key
   const entry = source.entry(field.key)
-  if (entry?.refused !== undefined) {
-    problems.add({ key, reason: entry.refused, ...(entry.at && { at: entry.at }) })
+  const refused = entry?.refused ?? (entry?.isList && !kind.isList && 'must be a single value')
+  if (refused) {
+    problems.add({ key, reason: refused, ...(entry?.at && { at: entry.at }) })
     return undefined
   }
   const isEmpty = entry === undefined || entry.text.trim() === ''

@@ -1,3 +1,5 @@
+import type { Source } from './field.ts'
+
 type Environment = Readonly<Record<string, string | undefined>>
 
 /**
@@ -18,4 +20,17 @@ export function interpolate(text: string, env: Environment): { text: string; ref
     return value ?? ''
   })
   return refused === undefined ? { text: filled } : { text: filled, refused }
+}
+
+/** The map with `${VAR}` filled in. What is typed, not what it stands for, is shown in messages. */
+export function interpolated(map: Source, env: Environment): Source {
+  return {
+    at: map.at,
+    pathOf: (key) => map.pathOf?.(key) ?? key,
+    entry(key) {
+      const entry = map.entry(key)
+      if (!entry?.text.includes('${')) return entry
+      return { ...entry, ...interpolate(entry.text, env), shown: entry.text }
+    },
+  }
 }

@@ -2,7 +2,9 @@
 import { isIP } from 'node:net'
 import { type HostPort, parseHostPort } from '../net/address.ts'
 import { canonicalHostname } from '../net/hostname.ts'
+import { AddressRanges, parseAddressRange } from './address-ranges.ts'
 import { type Kind, Refusal } from './field.ts'
+import { PortRanges, parsePortRange } from './port-ranges.ts'
 import { Secret } from './secret.ts'
 
 export const port: Kind<number> = {
@@ -106,6 +108,59 @@ export function choice<const Word extends string>(
     },
   }
 }
+
+/** Texts with commas between, each of a kind of its own. */
+function listOf<Item, T>(
+  allowed: string,
+  parseItem: (text: string) => Item | undefined,
+  collect: (items: readonly Item[]) => T | Refusal,
+): Kind<T> {
+  return {
+    allowed,
+    isList: true,
+    parse(text) {
+      const typed = text.split(',').map((item) => item.trim())
+      const items = typed.flatMap((item) => parseItem(item) ?? [])
+      if (items.length === typed.length) return collect(items)
+      if (typed.length === 1) return undefined
+      const wrong = typed.findIndex((item) => parseItem(item) === undefined)
+      return new Refusal(`must be ${allowed}; number ${wrong + 1} of the list is not`)
+    },
+  }
+}
+
+export const portRanges = listOf(
+  'ports and ranges of them, such as 2222,30000-30999',
+  parsePortRange,
+  (ranges) => new PortRanges(ranges),
+)
+
+export const addressRanges = listOf(
+  'IP addresses and ranges of them, such as 192.0.2.1,10.0.0.0/8',
+  parseAddressRange,
+  (ranges) => new AddressRanges(ranges),
+)
+
+/** RFC 7301 §3.1; of its bytes only those that can be typed, and no comma. */
+export const alpnNames = listOf(
+  'names of protocols, such as postgresql or h2,http/1.1',
+  (text) => (/^[!-~]{1,255}$/.test(text) ? text : undefined),
+  // As many as the protocol takes.
+  (names) => (names.length <= 16 ? names : new Refusal('has more than 16 names')),
+)
+
+/** In seconds; at most what a timer waits for, and the protocol carries. */
+export const idleTime: Kind<number> = {
+  allowed: 'seconds, or a time such as 90s, 10m or 2h, up to 24d (0: no limit)',
+  parse(text) {
+    const [, number = '', unit = 's'] = /^(\d{1,7})([smhd])?$/.exec(text) ?? []
+    if (number === '') return undefined
+    const seconds = Number(number) * (secondsOf[unit] ?? 1)
+    return seconds <= 24 * 86_400 ? seconds : undefined
+  },
+}
+
+const secondsOf: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }
 
 export function hostAndPort(options: { defaultPort: number }): Kind<HostPort> {
   const { defaultPort } = options

@@ -1,3 +1,4 @@
+import { AddressRanges } from './address-ranges.ts'
 import { type Position, Problems } from './errors.ts'
 import {
   type Field,
@@ -10,6 +11,7 @@ import {
 } from './field.ts'
 import { type LogSettings, logFields } from './logging.ts'
 import {
+  addressRanges,
   canonicalName,
   choice,
   filePath,
@@ -17,14 +19,16 @@ import {
   ipAddress,
   loopback,
   port,
+  portRanges,
   secret,
 } from './parse.ts'
+import { PortRanges } from './port-ranges.ts'
 import type { Secret } from './secret.ts'
 import { closest } from './suggest.ts'
 
 /** What gotunnel-server is told by its environment. */
 export interface ServerConfig
-  extends Values<typeof nameFields>,
+  extends Omit<Values<typeof nameFields>, 'tcpPorts' | 'trustedProxies'>,
     Omit<Values<typeof accessFields>, 'jwtSecret'>,
     Omit<Values<typeof certificateFields>, 'acmeEnv'>,
     LogSettings,
@@ -32,6 +36,9 @@ export interface ServerConfig
   /** All that are accepted; the first is the newest. */
   readonly jwtSecrets: readonly Secret[]
   readonly acmeEnv: 'development' | 'off'
+  /** Empty where there are none. */
+  readonly tcpPorts: PortRanges
+  readonly trustedProxies: AddressRanges
   readonly limits: Values<typeof limitFields>
 }
 
@@ -56,6 +63,16 @@ const nameFields = {
     'BIND_ADDRESS',
     ipAddress,
     'The one address to listen on. Not set: all, IPv6 and IPv4.',
+  ),
+  tcpPorts: optional(
+    'TCP_PORTS',
+    portRanges,
+    'Public ports that agents may ask for (`listen_port`). Not set: none.',
+  ),
+  trustedProxies: optional(
+    'TRUSTED_PROXIES',
+    addressRanges,
+    "Load balancers in front. What connects from there must begin with a PROXY protocol header (version 1 or 2), which has the visitor's address.",
   ),
 }
 
@@ -163,8 +180,6 @@ const laterKeys = [
   'DASHBOARD_PASSWORD',
   'HTTP2',
   'REVOCATIONS_FILE',
-  'TCP_PORTS',
-  'TRUSTED_PROXIES',
 ]
 
 /** @throws ConfigError CONFIG_INVALID, with all that is wrong. */
@@ -195,6 +210,8 @@ export function parseServerConfig(
     )
   }
   findSharedPort({ ...names, ...access }, complain)
+  const own = namedOwnPort({ ...names, ...access }, names.tcpPorts)
+  if (own) complain('TCP_PORTS', `has port ${own.port}, which is ${own.key}'s already`)
   problems.throwIfAny()
 
   function complain(key: string, reason: string): void {
@@ -209,6 +226,8 @@ export function parseServerConfig(
     ...rest,
     jwtSecrets: [jwtSecret],
     acmeEnv: certificates.acmeEnv ?? 'off',
+    tcpPorts: names.tcpPorts ?? new PortRanges([]),
+    trustedProxies: names.trustedProxies ?? new AddressRanges([]),
     limits,
   }) as ServerConfig
 }
@@ -225,14 +244,26 @@ type Ports = Partial<
 
 function findSharedPort(ports: Ports, complain: (key: string, reason: string) => void): void {
   const holders = new Map<number, string>()
-  for (const name of ['gatewayPort', 'httpPort', 'tunnelPort', 'dashboardPort'] as const) {
-    const { key } = name === 'dashboardPort' ? accessFields[name] : nameFields[name]
-    const value = ports[name]
-    if (value === undefined || value === 0) continue
-    const holder = holders.get(value)
-    if (holder === undefined) holders.set(value, key)
-    else complain(key, `port ${value} is ${holder}'s already; each needs its own`)
+  for (const { key, port } of ownPorts(ports)) {
+    const holder = holders.get(port)
+    if (holder === undefined) holders.set(port, key)
+    else complain(key, `port ${port} is ${holder}'s already; each needs its own`)
   }
+}
+
+/** One of ours that is named for agents by itself; one within a range is just taken. */
+function namedOwnPort(ports: Ports, forAgents: PortRanges | undefined) {
+  const single = forAgents?.ranges.filter(({ min, max }) => min === max).map(({ min }) => min)
+  return ownPorts(ports).find(({ port }) => single?.includes(port))
+}
+
+function ownPorts(ports: Ports): { key: string; port: number }[] {
+  const names = ['gatewayPort', 'httpPort', 'tunnelPort', 'dashboardPort'] as const
+  return names.flatMap((name) => {
+    const { key } = name === 'dashboardPort' ? accessFields[name] : nameFields[name]
+    const port = ports[name]
+    return port ? [{ key, port }] : []
+  })
 }
 
 /**

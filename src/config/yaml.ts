@@ -7,6 +7,7 @@ import {
   LineCounter,
   type Node,
   parseDocument,
+  type Scalar,
   type YAMLMap,
 } from 'yaml'
 import type { Position, Problem, Problems } from './errors.ts'
@@ -74,15 +75,18 @@ export class YamlMap implements Source {
     return this.#path === '' ? key : `${this.#path}.${key}`
   }
 
-  /** The text of a scalar as it was typed, quotes taken off. */
+  /** The text of a scalar as it was typed, quotes taken off; those of a list of scalars with commas between. */
   entry(key: string): Entry | undefined {
     const found = this.#entries.get(key)
     if (!found) return undefined
     const { node, at } = found
     if (node === undefined) return { text: '', refused: looksLikeAlias, at }
-    if (!isScalar(node)) return { text: '', refused: 'must be a single value', at }
-    const text = node.value === null ? '' : String(node.source ?? node.value)
-    return { text, at: this.#context.positionOf(node) }
+    if (isScalar(node)) return { text: textOf(node), at: this.#context.positionOf(node) }
+    const items = isSeq(node) ? node.items.map((item) => this.#context.resolve(item)) : []
+    if (items.length === 0 || !items.every(isScalar)) {
+      return { text: '', refused: 'must be a single value', at }
+    }
+    return { text: items.map(textOf).join(','), isList: true, at }
   }
 
   /** The maps of a list, each as a source of its own. `undefined` where there is no such key. */
@@ -125,6 +129,10 @@ export class YamlMap implements Source {
   #complain(problem: Problem): void {
     this.#context.problems.add(problem)
   }
+}
+
+function textOf(node: Scalar): string {
+  return node.value === null ? '' : String(node.source ?? node.value)
 }
 
 const looksLikeAlias = 'a value that begins with * must be in quotes'

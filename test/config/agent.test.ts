@@ -127,7 +127,7 @@ jwt_expire_sec: 1h
 tunnels:
   - hostname: app.example.com
     target: https://localhost:3000
-    mode: tls
+    mode: tsl
   - hostname: APP.example.com.
     target: unix:/run/app.sock
     host_header: app
@@ -143,14 +143,14 @@ tunnels:
     'config.yaml:2:13: jwt_secret: the secret is short',
     'config.yaml:14:5: tunnels[3]: must be a map of `key: value` lines',
     'config.yaml:6:13: tunnels[0].target: "https://localhost:3000": https:// and unix: targets are not in this version yet',
-    'config.yaml:7:11: tunnels[0].mode: "tls": mode tls is not in this version yet',
+    'config.yaml:7:11: tunnels[0].mode: "tsl": must be http, tcp or tls; did you mean "tls"?',
     'config.yaml:10:5: tunnels[1].host_header: is not in this version yet',
     'config.yaml:11:5: tunnels[1].modus: is no key here',
     'config.yaml:9:13: tunnels[1].target: "unix:/run/app.sock": https:// and unix: targets are not in this version yet',
     'config.yaml:8:15: tunnels[1].hostname: app.example.com is in line 5 already',
-    'config.yaml:12:5: tunnels[2].hostname: is required: a host name, such as app.example.com',
+    'config.yaml:12:5: tunnels[2].hostname: is required: a host name, such as app.example.com; or give a listen_port',
     'config.yaml:12:13: tunnels[2].target: "localhost": must be host:port, :port, port or http://host[:port]',
-    'config.yaml:13:11: tunnels[2].mode: "htp": must be http or tcp; did you mean "http"?',
+    'config.yaml:13:11: tunnels[2].mode: "htp": must be http, tcp or tls; did you mean "http"?',
   ])
 })
 
@@ -197,6 +197,107 @@ t.test('one problem each', async (t) => {
     ['a: b\n---\nc: d\n', /^config.yaml:\d:1: only one document/],
   ]
   for (const [text, problem] of cases) t.match(problems(text)[0], problem, text.slice(0, 80))
+})
+
+t.test('what tcp and tls tunnels may ask for', async (t) => {
+  const target = { kind: 'tcp', host: 'localhost', port: 22, text: '22' }
+  const only = (tunnel: string, env?: Record<string, string>) =>
+    parse(`${head}tunnels:\n  - {target: 22, ${tunnel}}`, env).tunnels[0]
+  t.strictSame(only('listen_port: 2222, mode: tcp'), { target, mode: 'tcp', listenPort: 2222 })
+  t.strictSame(only(`listen_port: "\${PORT}", mode: tcp`, { PORT: '0' }), {
+    target,
+    mode: 'tcp',
+    listenPort: 0,
+  })
+  t.strictSame(
+    only(
+      'hostname: a.test, mode: TCP, ssh: yes, proxy_protocol: V1, alpn: [postgresql, h2], idle_timeout: 10m',
+    ),
+    {
+      hostname: 'a.test',
+      target,
+      mode: 'tcp',
+      ssh: true,
+      proxyProtocol: 'v1',
+      alpn: ['postgresql', 'h2'],
+      idleTimeoutSec: 600,
+    },
+  )
+  const tls = { hostname: 'a.test', target, mode: 'tls' }
+  t.strictSame(only('hostname: a.test, mode: tls, proxy_protocol: v2, idle_timeout: 24d'), {
+    ...tls,
+    proxyProtocol: 'v2',
+    idleTimeoutSec: 2_073_600,
+  })
+  const nothing = 'ssh: no, proxy_protocol: none, alpn: , idle_timeout: 0, listen_port: ""'
+  t.strictSame(only(`hostname: a.test, mode: tls, ${nothing}`), tls, 'what says nothing')
+  t.strictSame(only('hostname: a.test, mode: tcp, alpn: "h2 , http/1.1"')?.alpn, ['h2', 'http/1.1'])
+  for (const [text, seconds] of [
+    ['90', 90],
+    ['90s', 90],
+    ['2h', 7200],
+  ] as const) {
+    t.equal(only(`hostname: a.test, mode: tcp, idle_timeout: ${text}`)?.idleTimeoutSec, seconds)
+  }
+  const many = parse(`${head}tunnels:
+  - {hostname: a.test, target: 1, mode: tcp, listen_port: 0}
+  - {hostname: b.test, target: 1, mode: tcp, listen_port: 0}
+  - {target: 1, mode: tcp, listen_port: 0}`)
+  t.equal(many.tunnels.length, 3, 'port 0 is no port that two could want')
+})
+
+t.test('what a tunnel may not ask for is said at its place', async (t) => {
+  const cases: [tunnel: string, problem: string][] = [
+    [
+      'listen_port: 65536, mode: tcp',
+      'config.yaml:3:37: tunnels[0].listen_port: "65536": must be a port, 0',
+    ],
+    [
+      'listen_port: 22',
+      'config.yaml:3:37: tunnels[0].listen_port: is for mode tcp; this tunnel has mode http',
+    ],
+    ['listen_port: [1], mode: tcp', 'tunnels[0].listen_port: must be a single value'],
+    ['hostname: "", listen_port: , mode: tcp', 'hostname: is required: a host name, such as'],
+    ['hostname: a, mode: tls, listen_port: 0', 'listen_port: is for mode tcp; this tunnel has'],
+    [
+      'hostname: a, ssh: true',
+      'config.yaml:3:42: tunnels[0].ssh: is for mode tcp; this tunnel has mode http',
+    ],
+    ['hostname: a, ssh: 1, mode: tcp', 'ssh: "1": must be true or false'],
+    ['hostname: a, alpn: [h2]', 'alpn: is for mode tcp; this tunnel has mode http'],
+    ['hostname: a, alpn: [h2], mode: tls', 'alpn: is for mode tcp; this tunnel has mode tls'],
+    ['hostname: a, mode: tcp, alpn: [h2, ""]', 'number 2 of the list is not'],
+    ['hostname: a, mode: tcp, alpn: "h 2"', 'alpn: "h 2": must be names of protocols, such as'],
+    ['hostname: a, mode: tcp, alpn: []', 'alpn: must be a single value'],
+    ['hostname: a, mode: tcp, alpn: [[h2]]', 'alpn: must be a single value'],
+    [`hostname: a, mode: tcp, alpn: [${Array(17).fill('h2')}]`, 'alpn: "h2,'],
+    ['hostname: a, proxy_protocol: v2', 'is for mode tcp and tls; this tunnel has mode http'],
+    ['hostname: a, mode: tcp, proxy_protocol: v3', '"v3": must be none, v1 or v2'],
+    ['hostname: a, idle_timeout: 5m', 'is for mode tcp and tls; this tunnel has mode http'],
+    ['hostname: a, mode: tcp, idle_timeout: 25d', 'idle_timeout: "25d": must be seconds, or'],
+    ['hostname: a, mode: tcp, idle_timeout: 1w', 'idle_timeout: "1w": must be seconds, or'],
+    ['hostname: a, mode: tcp, idle_timeout: -1', 'idle_timeout: "-1": must be seconds, or'],
+    [`hostname: "\${EMPTY}", mode: tcp`, 'tunnels[0].hostname: is required'],
+  ]
+  for (const [tunnel, problem] of cases) {
+    const found = problems(`${head}tunnels: [{target: 22, ${tunnel}}]`, { EMPTY: '' })
+    t.match(found[0], problem, tunnel)
+    t.equal(found.length, 1, tunnel)
+  }
+})
+
+t.test('one name, one port and the plain SSH are for one tunnel each', async (t) => {
+  const text = `${head}tunnels:
+  - {hostname: a.test, target: 1, mode: tcp, ssh: true, listen_port: 2222}
+  - {hostname: b.test, target: 1, mode: tcp, ssh: true, listen_port: 2222}
+  - {target: 1, mode: tcp, listen_port: 0}
+  - {target: 1, mode: tcp, listen_port: 0}
+`
+  t.strictSame(problems(text), [
+    'config.yaml:5:70: tunnels[1].listen_port: port 2222 is in line 4 already',
+    'config.yaml:5:51: tunnels[1].ssh: plain SSH is in line 4 already',
+    'config.yaml:7:41: tunnels[3].listen_port: a 0 without a hostname is in line 6 already',
+  ])
 })
 
 t.test('YAML that cannot be read is told of by its place, without its text', async (t) => {

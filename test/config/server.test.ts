@@ -16,7 +16,7 @@ const good = {
 
 t.test('the three names and a source of certificates are enough', async (t) => {
   const config = parseServerConfig(good, { checkSecret })
-  const { jwtSecrets, ...rest } = config
+  const { jwtSecrets, tcpPorts, trustedProxies, ...rest } = config
   t.strictSame(rest, {
     gatewayHost: 'gateway.example.com',
     gatewayPort: 443,
@@ -43,7 +43,63 @@ t.test('the three names and a source of certificates are enough', async (t) => {
     jwtSecrets.map((each) => each.reveal()),
     [secret],
   )
+  t.strictSame(tcpPorts.ranges, [])
+  t.notOk(tcpPorts.matches(2222))
+  t.strictSame(trustedProxies.ranges, [])
+  t.notOk(trustedProxies.matches('127.0.0.1'))
   t.ok(Object.isFrozen(config))
+})
+
+t.test('TCP_PORTS has the ports that agents may ask for', async (t) => {
+  const { tcpPorts } = parse({ TCP_PORTS: ' 30000-30999, 2222,5432 , 30500 - 31000, 31001, 22' })
+  t.equal(String(tcpPorts), '22,2222,5432,30000-31001')
+  for (const port of [22, 2222, 30_000, 30_999, 31_001]) t.ok(tcpPorts.matches(port), `${port}`)
+  for (const port of [0, 21, 2223, 29_999, 31_002]) t.notOk(tcpPorts.matches(port), `${port}`)
+  t.ok(parse({ TCP_PORTS: '1-65535' }).tcpPorts.matches(443), 'a range that says so')
+})
+
+t.test('TRUSTED_PROXIES has addresses and ranges, of both families', async (t) => {
+  const { trustedProxies } = parse({
+    TRUSTED_PROXIES: '192.0.2.1, 10.0.0.0/8,2001:DB8::/32,::1, ::ffff:198.51.100.0/120,fe80::/10',
+  })
+  t.equal(
+    String(trustedProxies),
+    '192.0.2.1,10.0.0.0/8,2001:db8::/32,::1,198.51.100.0/24,fe80::/10',
+  )
+  const inside = [
+    '192.0.2.1',
+    '::ffff:192.0.2.1',
+    '::FFFF:c000:201',
+    '0:0:0:0:0:ffff:192.0.2.1',
+    '10.255.255.255',
+    '::ffff:10.0.0.1',
+    '2001:db8:ffff::1',
+    '::1',
+    '198.51.100.77',
+    'fe80::1%eth0',
+  ]
+  const outside = [
+    '192.0.2.2',
+    '11.0.0.0',
+    '2001:db9::',
+    '::2',
+    '::',
+    '198.51.101.1',
+    '',
+    'x',
+    '10.1',
+  ]
+  for (const address of inside) t.ok(trustedProxies.matches(address), address)
+  for (const address of outside) t.notOk(trustedProxies.matches(address), address)
+  t.notOk(trustedProxies.matches(undefined), 'a socket that is gone')
+
+  const ofIPv6 = parse({ TRUSTED_PROXIES: '::/0' }).trustedProxies
+  t.ok(ofIPv6.matches('2001:db8::1'))
+  t.notOk(ofIPv6.matches('192.0.2.1'), 'not all of IPv4 with it')
+  t.notOk(ofIPv6.matches('::ffff:192.0.2.1'), 'in either form')
+  const ofIPv4 = parse({ TRUSTED_PROXIES: '0.0.0.0/0' }).trustedProxies
+  t.ok(ofIPv4.matches('::ffff:192.0.2.1'))
+  t.notOk(ofIPv4.matches('::1'))
 })
 
 t.test('every value is read in its canonical form', async (t) => {
@@ -106,6 +162,19 @@ t.test('what is not allowed is named, with what is', async (t) => {
     [{ SHUTDOWN_GRACE_SEC: '15s' }, '"15s": must be a whole number of seconds, 0 to 3600'],
     [{ MAX_HEADER_BYTES: '64' }, '"64": must be a whole number of bytes, 1024 to 1048576'],
     [{ MAX_AGENTS: '99999999999999999999' }, 'must be a whole number, 1 to 100000'],
+    [{ TCP_PORTS: '0' }, 'TCP_PORTS: "0": must be ports and ranges of them, such as 2222,'],
+    [{ TCP_PORTS: '2-1' }, 'TCP_PORTS: "2-1": must be ports'],
+    [{ TCP_PORTS: '1-65536' }, 'TCP_PORTS: "1-65536": must be ports'],
+    [{ TCP_PORTS: '-80' }, 'TCP_PORTS: "-80": must be ports'],
+    [{ TCP_PORTS: '22,80-' }, 'such as 2222,30000-30999; number 2 of the list is not'],
+    [{ TCP_PORTS: '22,' }, 'number 2 of the list is not'],
+    [{ TCP_PORTS: '22,443' }, "TCP_PORTS: has port 443, which is GATEWAY_PORT's already"],
+    [{ TRUSTED_PROXIES: 'lb.test' }, 'TRUSTED_PROXIES: "lb.test": must be IP addresses and ranges'],
+    [{ TRUSTED_PROXIES: '10.0.0.0/33' }, '"10.0.0.0/33": must be IP addresses'],
+    [{ TRUSTED_PROXIES: '::/129' }, '"::/129": must be IP addresses'],
+    [{ TRUSTED_PROXIES: '::ffff:10.0.0.0/95' }, '"::ffff:10.0.0.0/95": must be IP addresses'],
+    [{ TRUSTED_PROXIES: '10.0.0/24' }, '"10.0.0/24": must be IP addresses'],
+    [{ TRUSTED_PROXIES: '::1,fe80::1%eth0' }, 'number 2 of the list is not'],
     [{ LOG_LEVEL: 'warning' }, 'LOG_LEVEL: "warning": must be debug, info, warn or error'],
     [{ LOG_FORMAT: 'jsno' }, 'did you mean "json"?'],
   ]
