@@ -51,7 +51,9 @@ export class Program {
 
   constructor(t: Test, { file, args = [], cwd, env }: ProgramOptions) {
     this.name = file
-    this.#child = spawn(process.execPath, [join(cli, file), ...args], {
+    // tap puts a loader of its own into every child's NODE_OPTIONS, which makes it start late, and grow.
+    const command = ['-u', 'NODE_OPTIONS', process.execPath, join(cli, file), ...args]
+    this.#child = spawn('env', command, {
       cwd,
       env: { ...env, PATH: process.env.PATH, LOG_FORMAT: 'json' },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -66,7 +68,10 @@ export class Program {
       this.#news.emit('news')
       return { code, signal }
     })
+    const killNow = () => this.signal('SIGKILL') // tap ends a test file that takes too long
+    process.once('exit', killNow)
     t.teardown(() => {
+      process.off('exit', killNow)
       if (!t.passing()) console.error(`${this.#describe()}\n`)
       return this.kill('SIGKILL')
     })
