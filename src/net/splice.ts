@@ -62,12 +62,16 @@ function watch(side: Duplex, other: Duplex, closed: () => void): void {
     check(error)
     side.destroy() // of no effect, except on a stream without autoDestroy
   })
-  side.on('close', () => {
+  let isOpen = true
+  const onClose = () => {
     check()
-    closed()
-  })
-  if (side.destroyed) check()
-  if (side.closed) closed()
+    if (isOpen) closed()
+    isOpen = false
+  }
+  side.on('close', onClose)
+  // A net.Socket may be `closed` with its 'close' still to come, or long past.
+  if (side.closed) onClose()
+  else if (side.destroyed) check()
 }
 
 function broken(cause: Error | null): NetError {
