@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { pipeline } from 'node:stream/promises'
-import t from 'tap'
-import { type MuxStream, Session } from '../../src/mux/index.ts'
+import t, { type Test } from 'tap'
+import { type MuxOptions, type MuxStream, Session } from '../../src/mux/index.ts'
 import { duplexPair } from '../support/duplex-pair.ts'
 import { destroyAfter } from './destroy-after.ts'
 import { RawPeer, sessionWithRawPeer, u32 } from './raw-peer.ts'
@@ -290,31 +290,61 @@ t.test('no byte more than the window is held for a reader that never reads', asy
   t.ok(server.bytesRead < WINDOW + 4 * KIB)
 })
 
-t.test('a window grows for a fast reader over a far link', async (t) => {
-  t.clock.enter()
-  const { session, peer } = sessionWithRawPeer(t, 'server', { pingIntervalMs: 30_000 })
-  session.on('stream', (stream) => stream.resume())
+/** Sends all that one stream may take, round after round of 50 ms; gives what it was granted in the last. */
+async function pump(clock: { advance(ms: number): void }, peer: RawPeer, id: number) {
+  peer.send(`00 01 0001 ${u32(id)} 00000000`)
   await settle()
-  t.same(peer.take(), ['00 02 0001 00000000 00000001'])
-  t.clock.advance(100)
-  peer.send('00 02 0002 00000000 00000001', '00 01 0001 00000001 00000000')
-  await settle()
-  t.equal(session.rttMs, 100)
   peer.take()
-  const credits: number[] = []
-  for (let granted = WINDOW; credits.length < 6; ) {
-    peer.send(`00 00 0000 00000001 ${u32(granted)}`, pattern(granted))
+  let granted = WINDOW
+  for (let round = 0; round < 6; round += 1) {
+    peer.send(`00 00 0000 ${u32(id)} ${u32(granted)}`, pattern(granted))
     await settle(100)
     granted = 0
     for (const frame of peer.take()) {
-      const [, , , id, credit] = frame.split(' ')
-      if (id === '00000001') granted += Number.parseInt(credit as string, 16)
+      const [, , , of, credit] = frame.split(' ')
+      if (of === u32(id)) granted += Number.parseInt(credit as string, 16)
     }
-    credits.push(granted)
-    t.clock.advance(50)
+    clock.advance(50)
   }
-  t.ok((credits.at(-1) ?? 0) > 4 * WINDOW, `credits ${credits}`)
+  return granted
+}
+
+async function farSession(t: Test, options: Partial<MuxOptions> = {}) {
+  t.clock.enter()
+  const all = sessionWithRawPeer(t, 'server', { pingIntervalMs: 30_000, ...options })
+  // FIN is answered with FIN, so that a stream ends both ways.
+  all.session.on('stream', (stream) => {
+    watch(stream.resume())
+    stream.on('end', () => stream.end())
+  })
+  await settle()
+  t.same(all.peer.take(), ['00 02 0001 00000000 00000001'])
+  t.clock.advance(100)
+  all.peer.send('00 02 0002 00000000 00000001')
+  await settle()
+  t.equal(all.session.rttMs, 100)
+  return all
+}
+
+t.test('a window grows for a fast reader over a far link', async (t) => {
+  const { session, peer } = await farSession(t)
+  const granted = await pump(t.clock, peer, 1)
+  t.ok(granted > 4 * WINDOW, `${granted} bytes granted`)
   t.notOk(session.isClosed)
+})
+
+t.test('windows grow within one budget, and a stream that ends leaves it to others', async (t) => {
+  const { peer } = await farSession(t, { maxWindowGrowthBytes: WINDOW })
+  for (const [id, end] of [
+    [1, '00 01 0004'],
+    [3, '00 01 0008'],
+    [5, ''],
+  ] as const) {
+    t.equal(await pump(t.clock, peer, id), 2 * WINDOW, `stream ${id}`)
+    if (end !== '') peer.send(`${end} ${u32(id)} 00000000`)
+    await settle()
+  }
+  t.equal(await pump(t.clock, peer, 7), WINDOW, 'all is taken by stream 5')
 })
 
 // ── half-close and reset ──
