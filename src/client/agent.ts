@@ -1,7 +1,9 @@
 import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import type { Logger } from '../log.ts'
+import { formatHostPort } from '../net/address.ts'
 import type { AgentInfo } from '../protocol/messages.ts'
+import type { Addresses } from '../protocol/proxy-protocol.ts'
 import type { Dial } from '../transport/transport.ts'
 import { attemptAfter, nextDelayMs } from './backoff.ts'
 import { ClientError } from './errors.ts'
@@ -45,6 +47,8 @@ export interface AgentStatus {
   readonly connectedSinceMs: number | undefined
   readonly session: string | undefined
   readonly rttMs: number | undefined
+  /** The public ports that the gateway took for us, by hostname. */
+  readonly ports: ReadonlyMap<string, number>
   /** Those of a tunnel that is being left included. */
   readonly streams: number
   /** What ended the last try or the last tunnel. */
@@ -86,6 +90,7 @@ export class Agent extends EventEmitter<AgentEvents> {
       connectedSinceMs: sinceMs,
       session: tunnel?.sessionId,
       rttMs: tunnel?.rttMs,
+      ports: tunnel?.ports ?? new Map(),
       streams,
       lastError: this.#lastError,
     }
@@ -149,6 +154,7 @@ export class Agent extends EventEmitter<AgentEvents> {
           token: token(),
           routes,
           onFailure: (error, route) => this.#failures.add(error, route),
+          onConnection: (route, visitor) => this.#served(route, visitor),
           ...(agent !== undefined && { agent }),
           ...(maxStreams !== undefined && { maxStreams }),
         },
@@ -187,12 +193,41 @@ export class Agent extends EventEmitter<AgentEvents> {
   #connected(tunnel: Tunnel): void {
     this.#current = { tunnel, sinceMs: Date.now() }
     this.#enter('connected')
+    const { ports } = tunnel
     this.#log.info('connected', {
       ...this.#fields(),
       session: tunnel.sessionId,
       tunnels: Object.fromEntries(
         this.#options.tunnels.map(({ hostname, target }) => [hostname, target.text]),
       ),
+      ...(ports.size > 0 && { ports: Object.fromEntries(ports) }),
+    })
+    this.#warnOfLack(tunnel)
+  }
+
+  /** A gateway that is older takes no notice of what it does not know. */
+  #warnOfLack(tunnel: Tunnel): void {
+    const { tunnels } = this.#options
+    for (const { hostname, listenPort } of tunnels) {
+      if (listenPort === undefined || tunnel.ports.has(hostname)) continue
+      this.#log.warn('the gateway gave no public port: it may be too old for listen_port', {
+        hostname,
+        listenPort,
+      })
+    }
+    const isAsked = tunnels.some(({ proxyProtocol }) => proxyProtocol !== undefined)
+    if (isAsked && !tunnel.hasCapability('proxy-preamble')) {
+      this.#log.warn('the gateway does not tell who its visitors are: PROXY headers cannot either')
+    }
+  }
+
+  #served({ hostname, target }: Route, visitor: Addresses | undefined): void {
+    this.#log.debug('a connection', {
+      hostname,
+      target: target.text,
+      ...(visitor && {
+        visitor: formatHostPort({ host: visitor.remoteAddress, port: visitor.remotePort }),
+      }),
     })
   }
 

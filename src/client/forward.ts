@@ -3,15 +3,23 @@ import type { Duplex } from 'node:stream'
 import { splice } from '../net/splice.ts'
 import type { Mode } from '../protocol/messages.ts'
 import { type Preamble, PreambleDecoder } from '../protocol/preamble.ts'
+import { type Addresses, encodeProxyHeader, encodeProxyLine } from '../protocol/proxy-protocol.ts'
 import { ClientError } from './errors.ts'
 import { exchange } from './exchange.ts'
 
-/** What the agent offers: a public name, and the local service behind it. */
+/** What the agent offers: a public name or port, and the local service behind it. */
 export interface Route {
-  /** To the letter as it is registered: a gateway asks for it by these bytes. */
+  /** To the letter as it is registered: a gateway asks for it by these bytes. See `portRouteKey`. */
   readonly hostname: string
   readonly mode: Mode
   readonly target: Target
+  /** Tells the target who the visitor is, before the visitor's first byte; not in http mode. */
+  readonly proxyProtocol?: 'v1' | 'v2'
+  /** For the gateway to heed; see `TunnelOffer`. */
+  readonly listenPort?: number
+  readonly ssh?: boolean
+  readonly alpn?: readonly string[]
+  readonly idleTimeoutSec?: number
 }
 
 export interface Target {
@@ -26,6 +34,8 @@ export interface ForwardOptions {
   readonly routes: ReadonlyMap<string, Route>
   /** Told of each stream that could not be served. */
   readonly onFailure?: (error: ClientError, route: Route | undefined) => void
+  /** Told of each stream whose target took the connection; of the visitor, if the gateway said who it is. */
+  readonly onConnection?: (route: Route, visitor: Addresses | undefined) => void
   readonly connect?: Connect
 }
 
@@ -38,27 +48,32 @@ const dialTimeoutMs = 10_000
 /**
  * Serves one data stream: reads its preamble, dials the target, joins the two. A stream that cannot
  * be served is answered as a Go agent answers (docs/wire.md, "Data streams"): with a 502 in http
- * mode and while the mode is unknown, with a reset in tcp mode.
+ * mode and while the mode is unknown, with a reset in the others.
  *
  * The stream is ours from the call on; resolves when both ends are closed, and never rejects.
  */
 export async function forward(stream: Duplex, options: ForwardOptions): Promise<void> {
-  const { routes, onFailure, connect = net.connect } = options
+  const { routes, onFailure, onConnection, connect = net.connect } = options
   const closed = untilClosed(stream)
   let route: Route | undefined
   try {
-    const { hostname } = await readPreamble(stream)
+    const { hostname, addresses } = await readPreamble(stream)
     route = routes.get(hostname)
     if (route === undefined) throw noRoute(hostname)
     const target = await dialTarget(stream, route, connect)
-    await (route.mode === 'tcp' ? splice : exchange)(stream, target)
+    onConnection?.(route, addresses)
+    if (route.mode === 'http') await exchange(stream, target)
+    else {
+      if (route.proxyProtocol) target.write(proxyHeader(route.proxyProtocol, addresses))
+      await splice(stream, target)
+    }
   } catch (error) {
     if (!(error instanceof ClientError)) throw error
     // A stream that its visitor gave up is no failure of ours.
     if (stream.destroyed) return closed
     onFailure?.(error, route)
-    if (route?.mode === 'tcp') stream.destroy()
-    else answer(stream, bodies[error.code] ?? '')
+    if (route === undefined || route.mode === 'http') answer(stream, bodies[error.code] ?? '')
+    else stream.destroy()
   }
   return closed
 }
@@ -159,6 +174,13 @@ function dialTarget(stream: Duplex, route: Route, connect: Connect): Promise<net
       outcome()
     }
   })
+}
+
+/** Without addresses, as from a Go gateway, it says that they are not known. */
+function proxyHeader(version: 'v1' | 'v2', addresses: Addresses | undefined): Buffer {
+  return version === 'v1'
+    ? encodeProxyLine(addresses)
+    : encodeProxyHeader({ ...(addresses && { addresses }) })
 }
 
 /** Of a dial that tried several addresses, Node's own error has no message. */

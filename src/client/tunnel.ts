@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { type MuxError, type MuxStream, Session } from '../mux/index.ts'
 import { type Ack, type AgentInfo, formatMessage } from '../protocol/messages.ts'
-import { CAPABILITIES } from '../protocol/version.ts'
+import { CAPABILITIES, type Capability } from '../protocol/version.ts'
 import { Control, gatewayGone } from './control.ts'
 import { ClientError } from './errors.ts'
 import { type ForwardOptions, forward, type Route } from './forward.ts'
@@ -16,6 +16,8 @@ export interface TunnelOptions {
   readonly agent?: AgentInfo
   /** Told of each stream that could not be served. */
   readonly onFailure?: NonNullable<ForwardOptions['onFailure']>
+  /** Told of each stream that is served. */
+  readonly onConnection?: NonNullable<ForwardOptions['onConnection']>
   /** Streams that the gateway may have open at once; those beyond are reset. */
   readonly maxStreams?: number
 }
@@ -69,10 +71,11 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
   private constructor(options: TunnelOptions) {
     super()
     const register = formatRegister(options)
-    const { transport, routes, onFailure, maxStreams = 10_000 } = options
+    const { transport, routes, onFailure, onConnection, maxStreams = 10_000 } = options
     this.#forwarding = {
       routes: new Map(routes.map((route) => [route.hostname, route])),
       ...(onFailure !== undefined && { onFailure }),
+      ...(onConnection !== undefined && { onConnection }),
     }
     this.#session = new Session(transport, { role: 'client', maxPeerStreams: maxStreams })
     this.#session.on('stream', (stream) => this.#serve(stream))
@@ -89,6 +92,17 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
   /** The gateway's own name for the session, if it gave one. */
   get sessionId(): string | undefined {
     return this.#ack?.session
+  }
+
+  /** The public ports that the gateway took for us, by hostname; of names that are ours. */
+  get ports(): ReadonlyMap<string, number> {
+    const ports = [...(this.#ack?.ports ?? [])]
+    return new Map(ports.filter(([hostname]) => this.#forwarding.routes.has(hostname)))
+  }
+
+  /** Whether the gateway can do a thing beyond the Go program. */
+  hasCapability(capability: Capability): boolean {
+    return this.#ack?.capabilities.includes(capability) ?? false
   }
 
   get streamCount(): number {
@@ -195,7 +209,8 @@ function formatRegister({ token, routes, agent }: TunnelOptions): string {
     routes: new Map(routes.map(({ hostname, target }) => [hostname, target.text])),
     modes: new Map(withModes.map(({ hostname, mode }) => [hostname, mode])),
     capabilities: CAPABILITIES,
-    tunnels: routes.map(({ hostname, mode, target }) => ({ hostname, mode, target: target.text })),
+    // What the gateway has no part in (`proxyProtocol`) is not written.
+    tunnels: routes.map((route) => ({ ...route, target: route.target.text })),
     ...(agent !== undefined && { agent }),
   })
 }

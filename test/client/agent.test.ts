@@ -86,6 +86,45 @@ t.test('an agent', async (t) => {
     ])
   })
 
+  t.test('tells which public ports it was given', async (t) => {
+    const ports = new Map([
+      ['app.example.com', 2222],
+      ['tcp:0', 30_017],
+      ['not ours', 1],
+    ])
+    const capabilities = ['proxy-preamble', 'listen-port']
+    const { agent, gateways, lines } = start(t, {
+      acks: [{ ...admitted, capabilities, ports }],
+      tunnels: [
+        { ...route, mode: 'tcp', listenPort: 2222, proxyProtocol: 'v2' },
+        { ...route, mode: 'tcp', hostname: 'tcp:0', listenPort: 0 },
+      ],
+    })
+    t.equal(agent.status().ports.size, 0)
+    await reaches(agent, 'connected')
+    t.strictSame([...agent.status().ports], [...ports].slice(0, 2))
+    t.match(lines[1], {
+      message: 'connected',
+      tunnels: { 'app.example.com': ':3000', 'tcp:0': ':3000' },
+      ports: { 'app.example.com': 2222, 'tcp:0': 30_017 },
+    })
+    t.equal(lines.length, 2)
+    gateways[0]?.session.destroy()
+    await reaches(agent, 'waiting')
+    t.equal(agent.status().ports.size, 0)
+  })
+
+  t.test('says what an older gateway took no notice of', async (t) => {
+    const { agent, lines } = start(t, {
+      tunnels: [{ ...route, mode: 'tcp', listenPort: 2222, proxyProtocol: 'v1' }],
+    })
+    await reaches(agent, 'connected')
+    t.match(lines.slice(2), [
+      { message: /no public port/, hostname: 'app.example.com', listenPort: 2222 },
+      { message: /PROXY headers/ },
+    ])
+  })
+
   t.test('asks for a new token at each connection', async (t) => {
     let tokens = 0
     const heard: string[] = []

@@ -9,9 +9,10 @@ import type { ClientError } from '../../src/client/errors.ts'
 import { exchange } from '../../src/client/exchange.ts'
 import { type Connect, forward, type Route } from '../../src/client/forward.ts'
 import type { Mode } from '../../src/protocol/messages.ts'
+import type { Addresses } from '../../src/protocol/proxy-protocol.ts'
 import { duplexPair } from '../support/duplex-pair.ts'
 
-const modes: readonly Mode[] = ['http', 'tcp']
+const modes: readonly Mode[] = ['http', 'tcp', 'tls']
 
 for (const mode of modes) {
   t.test(`in ${mode} mode`, async (t) => {
@@ -139,6 +140,68 @@ t.test(
     t.equal(await heard, 'So have I.')
   },
 )
+
+t.test('a target that asked for it is told who the visitor is, before all else', async (t) => {
+  const head = '\r\n\r\n\0\r\nQUIT\n'
+  const told = bytes('2111 0017 cb007107 0a000001 c350 0050 02 0008', 'app.test')
+  const addresses = 'cb007107 0a000001 c350 0050'
+  const cases: [Route['proxyProtocol'], Buffer, expected: Buffer][] = [
+    [
+      'v1',
+      Buffer.concat([Buffer.from(head), told]),
+      Buffer.from('PROXY TCP4 203.0.113.7 10.0.0.1 50000 80\r\n'),
+    ],
+    ['v1', preamble('app.test'), Buffer.from('PROXY UNKNOWN\r\n')],
+    [
+      'v2',
+      Buffer.concat([Buffer.from(head), told]),
+      Buffer.concat([Buffer.from(head), bytes(`2111 000c ${addresses}`)]),
+    ],
+    ['v2', preamble('app.test'), Buffer.concat([Buffer.from(head), bytes('2000 0000')])],
+    [undefined, Buffer.concat([Buffer.from(head), told]), Buffer.alloc(0)],
+  ]
+  for (const mode of ['tcp', 'tls'] as const) {
+    for (const [proxyProtocol, opening, expected] of cases) {
+      const route = await serve(t, mode, echo)
+      const { stream, done } = start({ ...route, ...(proxyProtocol && { proxyProtocol }) })
+      stream.end(Buffer.concat([opening, Buffer.from('hello')]))
+      t.equal(await text(stream), `${expected.toString('utf8')}hello`, `${mode} ${proxyProtocol}`)
+      await done
+    }
+  }
+})
+
+t.test('a target that speaks first has heard of the visitor all the same', async (t) => {
+  const heard = new Promise<string>((resolve) => {
+    void serve(t, 'tcp', (socket) => {
+      socket.write('220 ready\r\n')
+      socket.once('data', (chunk) => resolve(String(chunk)))
+    }).then((route) => {
+      const { stream } = start({ ...route, proxyProtocol: 'v1' })
+      stream.write(preamble('app.test'))
+      t.teardown(() => stream.destroy())
+    })
+  })
+  t.equal(await heard, 'PROXY UNKNOWN\r\n')
+})
+
+t.test('tells of each connection, and of the visitor if it knows', async (t) => {
+  const { stream, done, visitors } = start(await serve(t, 'tcp', echo))
+  stream.write('\r\n\r\n\0\r\nQUIT\n')
+  stream.end(bytes('2111 0017 cb007107 0a000001 c350 0050 02 0008', 'app.test'))
+  await text(stream)
+  await done
+  const other = start(await serve(t, 'http', echo))
+  other.stream.end(preamble('app.test'))
+  await text(other.stream)
+  await other.done
+  t.match(visitors, [{ remoteAddress: '203.0.113.7', remotePort: 50_000 }])
+  t.strictSame(other.visitors, [undefined])
+  const refused = start(routeTo('tls', await unusedPort()))
+  refused.stream.write(preamble('app.test'))
+  await t.rejects(text(refused.stream), { code: 'ECONNRESET' }, 'in tls mode it is reset')
+  t.strictSame(refused.visitors, [])
+})
 
 t.test('in http mode', async (t) => {
   t.test('a stream carries one request after another', async (t) => {
@@ -302,12 +365,18 @@ t.test('a stream that cannot be served', async (t) => {
 function start(route: Route, options: { connect?: Connect } = {}) {
   const [stream, far] = duplexPair()
   const failures: ClientError[] = []
+  const visitors: (Addresses | undefined)[] = []
   const done = forward(far, {
     routes: new Map([[route.hostname, route]]),
     onFailure: (error) => failures.push(error),
+    onConnection: (_, visitor) => visitors.push(visitor),
     ...options,
   })
-  return { stream, done, failures }
+  return { stream, done, failures, visitors }
+}
+
+function bytes(hex: string, text = ''): Buffer {
+  return Buffer.concat([Buffer.from(hex.replaceAll(' ', ''), 'hex'), Buffer.from(text)])
 }
 
 function preamble(hostname: string): Buffer {

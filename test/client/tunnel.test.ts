@@ -52,6 +52,33 @@ t.test('registers', async (t) => {
     t.equal(tunnel.streamCount, 0)
   })
 
+  t.test('with what its tunnels ask of the gateway', async (t) => {
+    const [near, far] = duplexPair()
+    const gateway = new FakeGateway(far)
+    const register = once(gateway, 'message')
+    const target = { host: 'localhost', port: 22, text: 'localhost:22' }
+    await open(t, near, {
+      routes: [
+        { hostname: 'tcp:0', mode: 'tcp', target, listenPort: 0, ssh: true, proxyProtocol: 'v2' },
+        { hostname: 'own.test', mode: 'tls', target, idleTimeoutSec: 60 },
+        { hostname: 'db.test', mode: 'tcp', target, alpn: ['postgresql'] },
+      ],
+    })
+    const [message] = await register
+    t.match(message, {
+      modes: new Map([
+        ['tcp:0', 'tcp'],
+        ['own.test', 'tls'],
+        ['db.test', 'tcp'],
+      ]),
+      tunnels: [
+        { hostname: 'tcp:0', mode: 'tcp', target: 'localhost:22', listenPort: 0, ssh: true },
+        { hostname: 'own.test', mode: 'tls', target: 'localhost:22', idleTimeoutSec: 60 },
+        { hostname: 'db.test', mode: 'tcp', target: 'localhost:22', alpn: ['postgresql'] },
+      ],
+    })
+  })
+
   for (const [text, code, isFinal] of [
     ['auth failed', undefined, true],
     ['no routes', undefined, true],
@@ -60,6 +87,9 @@ t.test('registers', async (t) => {
     ['auth failed', 'AUTH_FAILED', true],
     ['host already registered: app.example.com', 'HOST_TAKEN', false],
     ['hostname belongs to the gateway: a', 'HOST_RESERVED', true],
+    ['port not allowed: 2222', 'PORT_NOT_ALLOWED', true],
+    ['port already taken: 2222', 'PORT_TAKEN', false],
+    ['ssh tunnel already registered: a', 'SSH_TAKEN', false],
     ['gateway is shutting down', 'SHUTTING_DOWN', false],
     ['later', 'NOT_KNOWN_TO_US', false],
   ] as const) {
