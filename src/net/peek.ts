@@ -8,6 +8,13 @@ export interface PeekLimits {
   readonly timeoutMs?: number
 }
 
+/** What to make of a connection on which nothing has come at all: its peer may wait for our first word. */
+export interface Silence<T> {
+  readonly afterMs: number
+  /** Asked once; `undefined` goes on waiting. */
+  readonly decide: () => T | undefined
+}
+
 /**
  * Reads the first bytes of a connection until `decide`, asked with all of them each time that more
  * came, gives a value; `undefined` means more are needed.
@@ -23,7 +30,7 @@ export interface PeekLimits {
 export function peek<T>(
   socket: Socket,
   decide: (bytes: Buffer) => T | undefined,
-  { limitBytes = 16_384, timeoutMs = 10_000 }: PeekLimits = {},
+  { limitBytes = 16_384, timeoutMs = 10_000, silence }: PeekLimits & { silence?: Silence<T> } = {},
 ): Promise<T> {
   return new Promise((resolve, reject) => {
     let bytes: Buffer = NOTHING
@@ -47,6 +54,12 @@ export function peek<T>(
         fail('NET_PEEK_TOO_LONG', `${bytes.length} bytes, and still not clear what they are`)
       }
     }
+    const onSilence = () => {
+      const value = bytes === NOTHING ? silence?.decide() : undefined
+      if (value === undefined) return
+      leave()
+      resolve(value)
+    }
     const onTimeout = () => {
       fail('NET_PEEK_TIMEOUT', `${bytes.length} bytes within ${timeoutMs} ms, too few to tell`)
     }
@@ -58,12 +71,14 @@ export function peek<T>(
     }
 
     const timer = setTimeout(onTimeout, timeoutMs)
+    const silenceTimer = silence && setTimeout(onSilence, silence.afterMs)
     socket.on('data', onData).on('error', onError).on('end', onEnd).on('close', onEnd)
     if (socket.destroyed || socket.readableEnded) onEnd()
     else socket.resume() // a 'data' listener alone does not wake a socket that was paused
 
     function leave(): void {
       clearTimeout(timer)
+      clearTimeout(silenceTimer)
       socket.off('data', onData).off('error', onError).off('end', onEnd).off('close', onEnd)
       socket.pause()
       if (bytes !== NOTHING && !socket.readableEnded) socket.unshift(bytes)

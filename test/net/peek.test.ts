@@ -204,6 +204,34 @@ t.test('the time runs from the call, however many bytes drip in', async (t) => {
   await t.rejects(peek(socket, line, { timeoutMs: 60 }), { code: 'NET_PEEK_TIMEOUT' })
 })
 
+t.test('a peer that waits for our first word', async (t) => {
+  const whenSilent = (word: string | undefined) => ({
+    silence: { afterMs: 30, decide: () => word },
+    timeoutMs: 120,
+  })
+
+  t.test('may be known for it', async (t) => {
+    const [client, socket] = await connected(t)
+    const before = listeners(socket)
+    t.equal(await peek(socket, line, whenSilent('patient')), 'patient')
+    t.same(listeners(socket), before)
+    client.end('HELLO\n')
+    t.equal(await readAll(socket), 'HELLO\n')
+  })
+
+  t.test('or has the rest of its time', async (t) => {
+    const [, socket] = await connected(t)
+    await t.rejects(peek(socket, line, whenSilent(undefined)), { code: 'NET_PEEK_TIMEOUT' })
+  })
+
+  t.test('is none that has sent a byte', async (t) => {
+    const [client, socket] = await connected(t)
+    client.write('H')
+    await once(socket, 'readable')
+    await t.rejects(peek(socket, line, whenSilent('patient')), { code: 'NET_PEEK_TIMEOUT' })
+  })
+})
+
 t.test('a connection that ends or fails first is an error with its reason', async (t) => {
   const [client, socket] = await connected(t)
   client.end('HEL')
