@@ -84,6 +84,8 @@ function register(
     options.onEnd(tunnel, reason)
   })
   const hosts = routes.map(({ name }) => name)
+  // An agent that takes no new streams serves the names no more; another one may, from now on.
+  session.once('goAway', () => registry.release(tunnel))
   options.onStart(tunnel)
   sendMessage(control, { type: 'ack', ok: true, capabilities: CAPABILITIES, session: id, hosts })
   return tunnel

@@ -375,6 +375,22 @@ t.test('ends the session of an agent that', async (t) => {
   }
 })
 
+t.test('an agent that says go-away leaves its names to others, and ends what it has', async (t) => {
+  const { registry, connect } = gateway(t)
+  const [first, second] = [connect(), connect()]
+  first.register({ routes: { 'app.test': ':1' } })
+  const tunnel = await first.admitted
+  tunnel.open(registry.lookup('app.test') as Route, visitor).on('error', () => {})
+  await first.stream(0)
+  first.session.goAway()
+  await until('the name is free', () => registry.size === 0)
+  second.register({ routes: { 'app.test': ':1' } })
+  t.equal((await second.admitted).id, registry.lookup('app.test')?.holder.id)
+  first.transport.destroy()
+  await until('the end of the first', () => first.ended.length === 1)
+  t.equal(registry.size, 1, 'which takes nothing from the second')
+})
+
 t.test('closing a tunnel', async (t) => {
   t.test('waits for its streams', async (t) => {
     const { registry, connect } = gateway(t)

@@ -94,7 +94,7 @@ t.test('the public port sends a connection where its ClientHello says', async (t
           {
             level: 'info',
             message: 'no tunnel for host',
-            fields: { reason: name, remoteAddress: '127.0.0.1' },
+            fields: { host: name, remoteAddress: '127.0.0.1' },
           },
         ])
       }

@@ -289,7 +289,9 @@ t.test('streams to the target are used again', async (t) => {
 
   t.test('nor by another route of the same name', async (t) => {
     const before = await times(1)
+    const idle = upstream.streams.at(-1)
     edge.registry.release(upstream)
+    t.equal(idle?.destroyed, true, 'it ends with its route')
     edge.route('app.test', upstream)
     t.equal(await times(1), before + 1)
   })

@@ -28,3 +28,6 @@ export function plainResponse(status: number, text: string): string {
     text,
   ].join('\r\n')
 }
+
+// RFC 8446 §6: a record of type alert (21), legacy version, length 2: fatal (2), unrecognized_name (112).
+export const unrecognizedName = Buffer.from('15030300020270', 'hex')

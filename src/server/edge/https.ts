@@ -66,6 +66,7 @@ export class HttpsEdge {
     server.on('connect', (_request, socket) => this.#refuseRaw(socket, edgeErrors.methodRefused))
     server.on('clientError', (error, socket) => this.#refuseRaw(socket, clientErrorOf(error)))
     server.on('timeout', (socket) => this.#connections.get(socket)?.onIdle())
+    options.registry.on('release', this.#onRelease)
     // This server listens nowhere. Node begins to watch over header timeouts at this event.
     server.emit('listening')
   }
@@ -94,9 +95,12 @@ export class HttpsEdge {
   /** The end; what is still being served is broken off. */
   close(): void {
     this.drain()
+    this.#options.registry.off('release', this.#onRelease)
     for (const connection of this.#connections.values()) connection.socket.destroy()
     this.#server.close()
   }
+
+  readonly #onRelease = (route: Route) => this.#pool.release(route)
 
   #receive(request: IncomingMessage, response: ServerResponse): void {
     const connection = this.#connections.get(request.socket)

@@ -4,17 +4,17 @@ import { type ClientHello, readClientHello } from '../../net/client-hello.ts'
 import { canonicalHostname } from '../../net/hostname.ts'
 import { peek } from '../../net/peek.ts'
 import type { Registry } from '../../registry/registry.ts'
-import type { TransportError } from '../../transport/errors.ts'
 import { createTlsAcceptor } from '../../transport/tls-acceptor.ts'
 import { agentProtocol } from '../agent-port.ts'
 import type { CertificateSource } from '../certificate-source.ts'
 import type { Route } from '../upstream.ts'
 import type { Connections } from './connections.ts'
 import type { Counters } from './counters.ts'
-import { plainResponse, sayAndClose } from './farewell.ts'
+import { plainResponse, sayAndClose, unrecognizedName } from './farewell.ts'
 import type { HttpsEdge } from './https.ts'
 import { LimitedLog } from './limited-log.ts'
 import { forwardTcp } from './tcp.ts'
+import { remoteAddressOf } from './visitor.ts'
 
 export interface PublicOptions {
   readonly registry: Registry<Route>
@@ -41,22 +41,19 @@ const helloLimits = { limitBytes: 16_384, timeoutMs: 10_000 }
  *     GATEWAY_HOST, or no name at all    TLS → https: the gateway's own page
  *     a name with an http route          TLS → https → a stream for its requests
  *     a name with a tcp route            TLS → spliced with a stream
- *     any other name                     TLS → https: 404, if a certificate is at hand; else the alert
- *                                        unrecognized_name
+ *     a name without                     TLS → https: 404, if a certificate is at hand; else an alert
  *     no TLS                             a plain 400
  *
  * Not listening yet.
  */
 export function createPublicPort(options: PublicOptions): Server {
   const { certificates, connections, gatewayHost, https, log } = options
-  const unknownNames = new LimitedLog(log, 'info', 'no tunnel for host')
   const failures = new LimitedLog(log, 'info', 'TLS handshake failed')
   const tls = {
     certificateFor: (name: string) => certificates.certificateFor(name),
     defaultName: gatewayHost,
-    onError: (error: TransportError, remoteAddress: string) => {
-      const kind = error.code === 'TRANSPORT_NAME_UNKNOWN' ? unknownNames : failures
-      kind.write({ remoteAddress, reason: error.message })
+    onError: (error: Error, remoteAddress: string) => {
+      failures.write({ remoteAddress, reason: error.message })
     },
   }
   const doors: Doors = {
@@ -70,6 +67,7 @@ export function createPublicPort(options: PublicOptions): Server {
       ...tls,
       onConnection: (socket, name) => void forwardTcp(socket, name, options),
     }),
+    unknownNames: new LimitedLog(log, 'info', 'no tunnel for host'),
   }
   const socketOptions = { allowHalfOpen: true, noDelay: true, keepAlive: true }
   return createServer({ ...socketOptions, keepAliveInitialDelay: 60_000 }, (socket) => {
@@ -84,25 +82,40 @@ export function createPublicPort(options: PublicOptions): Server {
 interface Doors {
   readonly http: Server
   readonly tcp: Server
+  readonly unknownNames: LimitedLog
 }
 
-function route(socket: Socket, hello: WholeHello, doors: Doors, options: PublicOptions): void {
-  const { registry, gatewayHost, tunnelHost, connections, agents } = options
+async function route(
+  socket: Socket,
+  hello: WholeHello,
+  doors: Doors,
+  options: PublicOptions,
+): Promise<void> {
+  const { registry, certificates, gatewayHost, tunnelHost, connections, agents } = options
   if (hello.kind !== 'hello') {
     sayAndClose(socket, hello.kind === 'not-tls' ? notTls(gatewayHost) : '')
     return
   }
-  const name = canonicalHostname(hello.serverName ?? gatewayHost)
-  const isAgents = name === tunnelHost && name !== gatewayHost
-  if (isAgents || hello.alpn.includes(agentProtocol)) {
+  const { serverName = gatewayHost, alpn } = hello
+  const name = serverName.includes(':') ? undefined : canonicalHostname(serverName)
+  const isAgent = alpn.includes(agentProtocol) || (name === tunnelHost && name !== gatewayHost)
+  const mode = name === undefined ? undefined : registry.lookup(name)?.mode
+  if (isAgent) {
     connections.release(socket)
     agents.emit('connection', socket)
-    return
+  } else if (mode === 'tcp') doors.tcp.emit('connection', socket)
+  else if (mode === 'http' || name === gatewayHost) doors.http.emit('connection', socket)
+  else if (name !== undefined && (await certificates.hasAtHand(name))) {
+    doors.http.emit('connection', socket)
+  } else {
+    const remoteAddress = remoteAddressOf(socket)
+    doors.unknownNames.write({ host: serverName.slice(0, longestName), remoteAddress })
+    sayAndClose(socket, unrecognizedName)
   }
-  const mode = name === undefined ? undefined : registry.lookup(name)?.mode
-  const door = mode === 'tcp' ? doors.tcp : doors.http
-  door.emit('connection', socket)
 }
+
+/** For the log: it is a stranger's text. */
+const longestName = 253
 
 type WholeHello = Exclude<ClientHello, { kind: 'partial' }>
 

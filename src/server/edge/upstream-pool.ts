@@ -35,6 +35,8 @@ export class UpstreamPool extends Agent {
   /** Of a route as this tunnel has it: the name held by another agent is another route. */
   readonly #names = new WeakMap<Route, string>()
   readonly #idle = new Map<Duplex, Idle>()
+  readonly #routes = new WeakMap<Duplex, Route>()
+  readonly #released = new WeakSet<Route>()
   readonly #sweep: NodeJS.Timeout
   #lastName = 0
 
@@ -72,6 +74,7 @@ export class UpstreamPool extends Agent {
   override createConnection(options: RequestOptions, onCreated: OnCreated): Duplex | undefined {
     const stream = openStream(options as PoolOptions, onCreated)
     if (stream === undefined) return undefined
+    this.#routes.set(stream, (options as PoolOptions).route)
     stream.on('data', () => {
       if (stream.listenerCount('data') === 1) stream.destroy()
     })
@@ -84,6 +87,8 @@ export class UpstreamPool extends Agent {
 
   /** Agent asks when a response has ended. A Duplex has none of what the original method sets on a socket. */
   override keepSocketAlive(stream: Duplex): boolean {
+    const route = this.#routes.get(stream)
+    if (route === undefined || this.#released.has(route)) return false
     if (stream.readableEnded || stream.readableLength > 0) return false
     const untilMs = performance.now() + idleLimitMs
     this.#idle.set(stream, { untilMs, errorListeners: stream.listeners('error') })
@@ -101,6 +106,14 @@ export class UpstreamPool extends Agent {
     created.reusedSocket = true
     // Agent may hand out a stream in the tick of its end, and then nobody would hear of that.
     if (stream.destroyed) created.destroy(new Error('the kept stream has just ended'))
+  }
+
+  /** Lets go of the route's kept streams, and keeps no more: its agent leaves, and waits for them. */
+  release(route: Route): void {
+    this.#released.add(route)
+    for (const stream of this.#idle.keys()) {
+      if (this.#routes.get(stream) === route) stream.destroy()
+    }
   }
 
   override destroy(): void {
