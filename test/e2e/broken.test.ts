@@ -3,8 +3,9 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { type Offer, startAgent, startGateway } from '../support/programs.ts'
+import { lacks } from '../support/tools.js'
 import { closedPort, serveTcp } from './targets.ts'
-import { ask, connectTo, curl, dial, heard, lacks, visit } from './visitor.ts'
+import { ask, connectTo, curl, dial, heard, visit } from './visitor.ts'
 
 // Targets and agents that break off. Whoever was reading gets to know: a short answer never looks whole.
 

@@ -1,4 +1,4 @@
-import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { type RequestOptions, request } from 'node:https'
@@ -146,13 +146,4 @@ async function run(
     once(child, 'close'),
   ])
   return { code, stdout, stderr }
-}
-
-/** For `skip`: why tests with this program are skipped, if they are. In CI they may not be. */
-export function lacks(program: 'curl' | 'openssl'): string | false {
-  if (spawnSync(program, ['version']).error === undefined) return false
-  const reason = `no ${program} on this machine: what is seen through it is NOT tested`
-  if (process.env.CI) throw new Error(reason)
-  console.error(reason)
-  return reason
 }

@@ -6,8 +6,9 @@ import { buffer } from 'node:stream/consumers'
 import { connect } from 'node:tls'
 import t from 'tap'
 import { startAgent, startGateway } from '../support/programs.ts'
+import { lacks } from '../support/tools.js'
 import { listen, serveTcp } from './targets.ts'
-import { ask, connectTo, curl, heard, lacks, sClient, visit } from './visitor.ts'
+import { ask, connectTo, curl, heard, sClient, visit } from './visitor.ts'
 
 // What a visitor gets through a gateway and an agent: one of each, with two private services.
 

@@ -1,0 +1,4 @@
+import { installTools } from './support/tools.js'
+
+// `npm test` runs this first.
+installTools()

@@ -1,0 +1,81 @@
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+
+/**
+ * The programs that tests need beside Node, and the Debian packages they are in.
+ * @satisfies {Record<string, string>}
+ */
+const packages = {
+  curl: 'curl',
+  openssl: 'openssl',
+}
+
+/** @typedef {keyof typeof packages} Tool */
+
+/** Not on the PATH of everybody, and needed by absolute path anyway: sshd insists on it. */
+const sbin = ['/usr/local/sbin', '/usr/sbin', '/sbin']
+
+/**
+ * Where the program is.
+ * @param {string} tool
+ * @returns {string | undefined}
+ */
+export function pathOf(tool) {
+  const directories = [...(process.env.PATH ?? '').split(delimiter), ...sbin]
+  return directories.map((directory) => join(directory, tool)).find(isExecutable)
+}
+
+/**
+ * For `skip`: why tests with this program are skipped, if they are. In CI they may not be.
+ * @param {Tool} tool
+ * @returns {string | false}
+ */
+export function lacks(tool) {
+  if (pathOf(tool) !== undefined) return false
+  const reason = `no ${tool} on this machine (Debian: ${packages[tool]}): what is seen through it is NOT tested`
+  if (process.env.CI) throw new Error(reason)
+  console.error(reason)
+  return reason
+}
+
+/** Brings what is missing, where that can be done: as root on Debian. Elsewhere it says what will be skipped. */
+export function installTools() {
+  const names = /** @type {Tool[]} */ (Object.keys(packages))
+  const missing = names.filter((name) => pathOf(name) === undefined)
+  if (missing.length === 0) return
+  if (process.getuid?.() === 0 && pathOf('apt-get') !== undefined) {
+    const wanted = [...new Set(missing.map((name) => packages[name]))]
+    console.error(`installing what the tests need: ${wanted.join(' ')}`)
+    const apt = (/** @type {string[]} */ ...args) =>
+      spawnSync('apt-get', args, options).status === 0
+    apt('update', '--quiet=2')
+    const install = ['install', '--yes', '--quiet=2', '--no-install-recommends']
+    // One that cannot be had shall not keep the others away.
+    if (!apt(...install, ...wanted)) for (const each of wanted) apt(...install, each)
+  }
+  for (const name of missing) {
+    if (pathOf(name) === undefined)
+      console.error(`no ${name} (Debian: ${packages[name]}): its tests will be SKIPPED`)
+  }
+}
+
+/**
+ * What apt-get says goes to stderr: stdout is the test report's.
+ * @type {import('node:child_process').SpawnSyncOptions}
+ */
+const options = {
+  stdio: ['ignore', 2, 2],
+  timeout: 300_000,
+  env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+}
+
+/** @param {string} file */
+function isExecutable(file) {
+  try {
+    accessSync(file, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
