@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process'
+import path from 'node:path'
 import { type Contestant, compare, cpuSeconds, row } from '../measure.ts'
 import { libp2p, type Mux, ours, sendRaw } from './contestants.ts'
 import { goPeer } from './go-peer.ts'
@@ -53,6 +55,14 @@ export async function benchMux({ rounds }: { rounds: number }): Promise<void> {
     rounds,
   )
   console.log(row('open, one byte, close, tcp', figures, perSecond('opens', 1)))
+  const allocated = ['ours', 'libp2p'].map((name) => `${allocatedAFrame(name)} bytes`)
+  console.log(`| allocated a frame of 64 B, pair | ${allocated.join(' | ')} |`)
+}
+
+function allocatedAFrame(name: string): string {
+  const program = path.join(import.meta.dirname, 'allocation.js')
+  const flags = ['--expose-gc', '--min-semi-space-size=512', '--max-semi-space-size=512']
+  return execFileSync(process.execPath, [...flags, program, name], { encoding: 'utf8' }).trim()
 }
 
 function inProcess(
