@@ -11,8 +11,9 @@ import { MemoryRegistry } from '../../src/registry/memory-registry.ts'
 import { Connections } from '../../src/server/edge/connections.ts'
 import { Counters } from '../../src/server/edge/counters.ts'
 import { createHttpRedirector } from '../../src/server/edge/http.ts'
-import { HttpsEdge, type HttpsTimeouts } from '../../src/server/edge/https.ts'
+import { HttpsEdge } from '../../src/server/edge/https.ts'
 import { createPublicPort } from '../../src/server/edge/public.ts'
+import type { VisitTimeouts } from '../../src/server/edge/visit-server.ts'
 import type { Route, Upstream, Visitor } from '../../src/server/upstream.ts'
 import { opensslPair, RecordingLog } from '../certs/support.ts'
 import { until } from '../mux/turns.ts'
@@ -24,7 +25,7 @@ let pair: KeyAndChain | undefined
 export async function startEdge(
   t: Test,
   limits: Partial<EdgeLimits> = {},
-  timeouts: Partial<HttpsTimeouts> = {},
+  timeouts: Partial<VisitTimeouts> = {},
 ) {
   pair ??= opensslPair(t.testdir(), 'DNS:*.test,DNS:gateway.test')
   const certificate = pair

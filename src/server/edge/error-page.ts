@@ -1,5 +1,5 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import { endGently } from './upload.ts'
+import { valuesOf } from './headers.ts'
+import type { Visit } from './visit.ts'
 
 /** An answer of the gateway's own: to a request that it cannot, or will not, pass on. */
 export interface EdgeError {
@@ -70,25 +70,30 @@ export const edgeErrors = {
 } as const satisfies Record<string, EdgeError>
 
 /** Answers with the error's page: HTML for browsers, one line of text for all others. */
-export function sendError(
-  request: IncomingMessage,
-  response: ServerResponse,
-  error: EdgeError,
-): void {
-  const isHtml = request.headers.accept?.includes('text/html')
+export function sendError(visit: Visit, error: EdgeError): void {
+  const { method, rawHeaders } = visit.head
+  const isHtml = valuesOf(rawHeaders, 'accept').some((value) => value.includes('text/html'))
   const body = isHtml ? htmlPage(error) : `${error.text} (${error.code})\n`
-  response.writeHead(error.status, {
-    'Content-Type': `${isHtml ? 'text/html' : 'text/plain'}; charset=utf-8`,
-    'Content-Length': Buffer.byteLength(body),
-    'Cache-Control': 'no-store',
-    'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'",
-    'X-Content-Type-Options': 'nosniff',
-    'Gotunnel-Error': error.code,
-    ...(error.status === 503 && { 'Retry-After': '5' }),
-    ...(error.status === 405 && { Allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' }),
-  })
-  if (request.method !== 'HEAD') response.write(body)
-  endGently(request, response)
+  const lines = [
+    ...['Content-Type', `${isHtml ? 'text/html' : 'text/plain'}; charset=utf-8`],
+    ...['Content-Length', String(Buffer.byteLength(body))],
+    ...['Cache-Control', 'no-store'],
+    ...['Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'"],
+    ...['X-Content-Type-Options', 'nosniff'],
+    ...['Gotunnel-Error', error.code],
+    ...(error.status === 503 ? ['Retry-After', '5'] : []),
+    ...(error.status === 405 ? ['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'] : []),
+  ]
+  visit.respond({ status: error.status, lines, isLast: isLast(visit, error) })
+  if (method !== 'HEAD') visit.response.write(body)
+  visit.end()
+}
+
+/** Where the next request would begin is not known, or not for us to say. */
+function isLast({ head, hasUpload }: Visit, { status }: EdgeError): boolean {
+  if (status === 400 || status === 431) return true
+  // Whether the body comes or not, after a final response in place of the 100, only the visitor knows.
+  return hasUpload && valuesOf(head.rawHeaders, 'expect').length > 0
 }
 
 /** All of it constant text: nothing of the request is repeated. */

@@ -1,12 +1,9 @@
-import type { ClientRequest, IncomingMessage, InformationEvent, ServerResponse } from 'node:http'
+import type { ClientRequest, IncomingMessage, InformationEvent } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { TLSSocket } from 'node:tls'
-import { reset } from '../../net/reset.ts'
 import { splice } from '../../net/splice.ts'
 import type { Route, Visitor } from '../upstream.ts'
 import { type EdgeError, edgeErrors, sendError } from './error-page.ts'
 import {
-  headText,
   requestHeaders,
   responseFraming,
   responseHeaders,
@@ -14,14 +11,12 @@ import {
   valuesOf,
 } from './headers.ts'
 import type { CheckedRequest } from './request-guard.ts'
-import { endGently, hasUpload } from './upload.ts'
 import { upstreamErrorOf } from './upstream-error.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
-import type { Occupation } from './visitor-connection.ts'
+import type { Visit } from './visit.ts'
 
 export interface ExchangeOptions {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
+  readonly visit: Visit
   readonly checked: CheckedRequest
   readonly route: Route
   readonly visitor: Visitor
@@ -29,8 +24,6 @@ export interface ExchangeOptions {
   readonly publicPort: number
   readonly headerBytes: number
   readonly pool: UpstreamPool
-  /** Where the request asks for another protocol: the visitor's connection, and what was read of it already. */
-  readonly switching?: { readonly socket: TLSSocket; readonly head: Buffer } | undefined
   /** Called once, when nothing more happens; with why, if the visitor did not get a whole response. */
   readonly onDone: (outcome: ExchangeOutcome) => void
 }
@@ -45,10 +38,9 @@ export type ExchangeOutcome = 'whole' | 'switched' | 'refused' | 'broken' | 'abo
  *        ├── failed: once more on a fresh stream, or an error page
  *        └── visitor gone at any time: the stream is reset
  *
- * A response that began and cannot be finished takes the visitor's connection with it: that is the
- * only way HTTP/1.1 has to say so.
+ * A response that began and cannot be finished is visibly broken (`Visit.break`).
  */
-export class HttpExchange implements Occupation {
+export class HttpExchange {
   readonly #options: ExchangeOptions
   #outgoing: ClientRequest | undefined
   #incoming: IncomingMessage | undefined
@@ -62,41 +54,40 @@ export class HttpExchange implements Occupation {
 
   constructor(options: ExchangeOptions) {
     this.#options = options
-    this.#isFresh = options.switching !== undefined
+    this.#isFresh = options.visit.canSwitch
   }
 
   start(): void {
-    const { request, response } = this.#options
-    request.on('error', () => {}) // the visitor left; the response's close says the same
-    response.on('error', () => {})
-    response.once('close', () => this.#responseClosed())
+    const { visit } = this.#options
+    visit.onIdle = () => this.#idle()
+    visit.response.once('close', () => this.#responseClosed())
     this.#send()
   }
 
-  onIdle(): void {
-    const { request, response } = this.#options
+  #idle(): void {
+    const { visit } = this.#options
     if (this.#incoming === undefined) {
-      const isVisitors = hasUpload(request) && !this.#outgoing?.writableNeedDrain
+      const isVisitors = visit.hasUpload && !this.#outgoing?.writableNeedDrain
       this.#fail(isVisitors ? edgeErrors.requestTimeout : edgeErrors.targetTimeout)
-    } else if (response.writableNeedDrain) {
+    } else if (visit.response.writableNeedDrain) {
       this.#break() // the visitor does not read
     } else if (++this.#silences < maxSilences) {
-      request.socket.setTimeout(request.socket.timeout ?? 0) // a stream of events may be silent
+      visit.restartIdle() // a stream of events may be silent
     } else this.#break()
   }
 
   // ── towards the target ──
 
   #send(): void {
-    const { request, checked, route, visitor, pool, headerBytes, switching } = this.#options
+    const { visit, checked, route, visitor, pool, headerBytes } = this.#options
     const forwarded = {
       remoteAddress: visitor.remoteAddress,
       host: checked.hostText,
       port: this.#options.publicPort,
     }
-    const upgrade = switching && checked.upgrade
-    const headers = requestHeaders(request.rawHeaders, forwarded, checked.framing, upgrade)
-    const { method = 'GET' } = request
+    const { method, rawHeaders } = visit.head
+    const upgrade = visit.canSwitch ? checked.upgrade : undefined
+    const headers = requestHeaders(rawHeaders, forwarded, checked.framing, upgrade)
     const options = { method, path: checked.target, headers, maxHeaderSize: headerBytes }
     let outgoing: ClientRequest
     try {
@@ -118,15 +109,15 @@ export class HttpExchange implements Occupation {
   }
 
   #upload(outgoing: ClientRequest): void {
-    const { request } = this.#options
-    if (!hasUpload(request)) {
+    const { visit } = this.#options
+    if (!visit.hasUpload) {
       outgoing.end()
       return
     }
     outgoing.flushHeaders() // the target may want to refuse before it has all
-    request.pipe(outgoing, { end: false })
-    request.once('end', () => {
-      const trailers = trailerPairs(request.rawTrailers)
+    visit.body.pipe(outgoing, { end: false })
+    visit.body.once('end', () => {
+      const trailers = trailerPairs(visit.rawTrailers)
       if (trailers.length > 0) outgoing.addTrailers(trailers)
       outgoing.end()
     })
@@ -145,9 +136,8 @@ export class HttpExchange implements Occupation {
 
   /** A kept stream may have been closed at its other end while our request was on its way (RFC 9112 §9.3.1). */
   #mayRetry(outgoing: ClientRequest): boolean {
-    const { request } = this.#options
-    const isRepeatable =
-      idempotent.has(request.method ?? '') && this.#options.checked.framing === 'none'
+    const { visit, checked } = this.#options
+    const isRepeatable = idempotent.has(visit.head.method) && checked.framing === 'none'
     return isRepeatable && outgoing.reusedSocket && !this.#hasHeardBytes && !this.#isFresh
   }
 
@@ -155,26 +145,26 @@ export class HttpExchange implements Occupation {
 
   #answer(incoming: IncomingMessage): void {
     if (this.#isOver) return
-    const { request, response } = this.#options
-    const framing = responseFraming(incoming, request.method)
+    const { visit } = this.#options
+    const framing = responseFraming(incoming, visit.head.method)
     this.#incoming = incoming
     this.#isCloseDelimited = framing === 'close'
-    // HTTP/1.0 visitors get no chunks, and so no trailers.
-    const hasTrailers = framing === 'chunked' && response.useChunkedEncodingByDefault
+    const hasTrailers = framing === 'chunked' && visit.takesTrailers
     try {
       if (framing === 'unknown') throw new TypeError('a transfer coding that we cannot undo')
-      const headers = responseHeaders(incoming.rawHeaders, { hasTrailers })
-      response.writeHead(incoming.statusCode ?? 0, incoming.statusMessage, headers)
+      const lines = responseHeaders(incoming.rawHeaders, { hasTrailers })
+      const { statusCode: status = 0, statusMessage: message } = incoming
+      visit.respond({ status, message, lines, hasTrailers })
     } catch {
       this.#fail(edgeErrors.targetBroken)
       return
     }
     incoming.on('error', () => this.#break())
     incoming.once('end', () => this.#finish(incoming, hasTrailers))
-    incoming.pipe(response, { end: false })
+    incoming.pipe(visit.response, { end: false })
     // The header goes with the first of the body, if that is there already; else alone, at once.
     process.nextTick(() => {
-      if (!incoming.readableDidRead && !response.writableEnded) response.flushHeaders()
+      if (!incoming.readableDidRead) visit.flush()
     })
   }
 
@@ -184,47 +174,31 @@ export class HttpExchange implements Occupation {
       this.#break()
       return
     }
-    const { request, response } = this.#options
-    if (hasUpload(request)) request.unpipe()
-    if (hasTrailers) response.addTrailers(trailerPairs(incoming.rawTrailers))
-    endGently(request, response)
+    this.#options.visit.end(hasTrailers ? trailerPairs(incoming.rawTrailers) : [])
   }
 
   #switch(incoming: IncomingMessage, stream: Duplex, head: Buffer): void {
-    const { response, switching, checked } = this.#options
-    if (this.#isOver || switching === undefined) {
+    const { visit, checked } = this.#options
+    if (this.#isOver || !visit.canSwitch) {
       stream.destroy()
       this.#fail(edgeErrors.targetBroken) // a switch that nobody asked for
       return
     }
     this.#outcome = 'switched'
-    const { socket, head: visitorHead } = switching
-    response.detachSocket(socket)
-    socket.setTimeout(0) // from here on silence is the two ends' own matter
     const upgrade = incoming.headers.upgrade ?? checked.upgrade ?? ''
-    const lines = responseHeaders(incoming.rawHeaders, { upgrade })
-    socket.write(headText('101 Switching Protocols', lines), 'latin1')
     if (head.length > 0) stream.unshift(head)
-    if (visitorHead.length > 0) socket.unshift(visitorHead)
-    void splice(socket, stream).then(() => this.#done())
+    const visitor = visit.switch(responseHeaders(incoming.rawHeaders, { upgrade }))
+    void splice(visitor, stream).then(() => this.#done())
   }
 
   #passContinue(): void {
-    const { request, response } = this.#options
-    const isAsked = request.headers.expect !== undefined && request.httpVersion === '1.1'
-    if (isAsked && !response.headersSent && !this.#isOver) response.writeContinue()
+    if (!this.#isOver) this.#options.visit.sendContinue()
   }
 
   #passEarlyHints(info: InformationEvent): void {
-    const { request, response } = this.#options
     this.#earlyHints += 1
     if (info.statusCode !== 103 || this.#earlyHints > maxEarlyHints || this.#isOver) return
-    if (request.httpVersion !== '1.1' || response.headersSent) return
-    try {
-      response.writeEarlyHints({ link: valuesOf(info.rawHeaders, 'link') })
-    } catch {
-      // Node sends none but well-formed links; the response itself is still to come.
-    }
+    this.#options.visit.sendHints(valuesOf(info.rawHeaders, 'link'))
   }
 
   // ── ends ──
@@ -236,17 +210,15 @@ export class HttpExchange implements Occupation {
   /** An error page, where the visitor has seen nothing yet. */
   #fail(error: EdgeError): void {
     if (this.#isOver) return
-    const { request, response } = this.#options
-    if (response.headersSent) {
+    const { visit } = this.#options
+    if (visit.hasResponded) {
       this.#break()
       return
     }
     this.#outcome = 'refused'
-    request.unpipe()
+    visit.body.unpipe()
     this.#outgoing?.destroy()
-    // Whether the body comes or not, after a final response in place of the 100, only the visitor knows.
-    if (request.headers.expect !== undefined) response.shouldKeepAlive = false
-    sendError(request, response, error)
+    sendError(visit, error)
   }
 
   /** The visitor has part of a response, and gets to know that it is only a part. */
@@ -254,16 +226,12 @@ export class HttpExchange implements Occupation {
     if (this.#isOver) return
     this.#outcome = 'broken'
     this.#outgoing?.destroy()
-    const { request, response } = this.#options
-    reset(request.socket, new Error('the response could not be finished'))
-    response.destroy()
+    this.#options.visit.break()
   }
 
   #responseClosed(): void {
     if (this.#outcome === 'switched') return
-    if (this.#outcome === 'whole' && !this.#options.response.writableFinished) {
-      this.#outcome = 'aborted'
-    }
+    if (this.#outcome === 'whole' && !this.#options.visit.isAnswered) this.#outcome = 'aborted'
     this.#outgoing?.destroy() // does nothing once the pool has the stream back
     this.#done()
   }

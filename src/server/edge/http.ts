@@ -1,8 +1,10 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import { canonicalHostname } from '../../net/hostname.ts'
 import type { Connections } from './connections.ts'
 import { type EdgeError, edgeErrors, sendError } from './error-page.ts'
 import { valuesOf } from './headers.ts'
+import { Http1Visit } from './http1-visit.ts'
+import type { Visit } from './visit.ts'
 
 export interface HttpOptions {
   /** Whether the canonical hostname is one that visitors find at the https port. */
@@ -26,11 +28,11 @@ export function createHttpRedirector(options: HttpOptions): Server {
     },
     (request, response) => {
       response.shouldKeepAlive = false
-      response.on('error', () => {})
+      const visit = new Http1Visit({ request, response })
       try {
-        answer(request, response, options)
+        answer(visit, options)
       } catch {
-        sendError(request, response, edgeErrors.badRequest) // a target that fits in no header
+        sendError(visit, edgeErrors.badRequest) // a target that fits in no header
       }
     },
   )
@@ -40,23 +42,24 @@ export function createHttpRedirector(options: HttpOptions): Server {
   return server
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, options: HttpOptions): void {
+function answer(visit: Visit, options: HttpOptions): void {
   const { isKnown, publicPort, headerLines } = options
-  const hosts = valuesOf(request.rawHeaders, 'host')
+  const { url, rawHeaders } = visit.head
+  const hosts = valuesOf(rawHeaders, 'host')
   const host = canonicalHostname(hosts[0] ?? '')
-  const { url = '' } = request
   let error: EdgeError | undefined
-  if (request.rawHeaders.length > 2 * headerLines) error = edgeErrors.headerTooLarge
+  if (rawHeaders.length > 2 * headerLines) error = edgeErrors.headerTooLarge
   else if (hosts.length !== 1 || host === undefined) error = edgeErrors.badHost
   else if (!url.startsWith('/') || url.includes('#')) error = edgeErrors.badRequest
   else if (!isKnown(host)) error = edgeErrors.hostUnknown
   if (error !== undefined) {
-    sendError(request, response, error)
+    sendError(visit, error)
     return
   }
   const port = publicPort()
   const authority = port === 443 ? host : `${host}:${port}`
   // 308: the method and the body stay what they are (RFC 9110 §15.4.9).
-  response.writeHead(308, { Location: `https://${authority}${url}`, 'Content-Length': 0 })
-  response.end()
+  const lines = ['Location', `https://${authority}${url}`, 'Content-Length', '0']
+  visit.respond({ status: 308, lines })
+  visit.end()
 }

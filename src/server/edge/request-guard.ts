@@ -5,10 +5,10 @@
  * about where it is meant to go or where it ends, so it goes nowhere.
  */
 
-import type { IncomingMessage } from 'node:http'
 import { canonicalHostname } from '../../net/hostname.ts'
 import { type EdgeError, edgeErrors } from './error-page.ts'
 import { type Framing, valuesOf } from './headers.ts'
+import type { RequestHead } from './visit.ts'
 
 /** What is left to know of a request that passed. */
 export interface CheckedRequest {
@@ -29,14 +29,12 @@ export interface GuardOptions {
   readonly headerLines: number
 }
 
-type RequestHead = Pick<IncomingMessage, 'method' | 'url' | 'httpVersion' | 'rawHeaders'>
-
 /** What the request is, or how to refuse it. */
 export function checkRequest(
   request: RequestHead,
   { serverName, headerLines }: GuardOptions,
 ): CheckedRequest | EdgeError {
-  const { rawHeaders, method = '', url = '' } = request
+  const { rawHeaders, method, url } = request
   if (rawHeaders.length > 2 * headerLines) return edgeErrors.headerTooLarge
   if (method === 'CONNECT') return edgeErrors.methodRefused
 
@@ -64,7 +62,7 @@ function originForm(method: string, url: string, host: string): string | undefin
   return rest.startsWith('/') ? rest : `/${rest}`
 }
 
-function framingOf({ rawHeaders, httpVersion, method = '' }: RequestHead): Framing | undefined {
+function framingOf({ rawHeaders, httpVersion, method }: RequestHead): Framing | undefined {
   const encodings = valuesOf(rawHeaders, 'transfer-encoding')
   const lengths = valuesOf(rawHeaders, 'content-length')
   if (encodings.length > 0) {

@@ -1,27 +1,18 @@
 import type { TLSSocket } from 'node:tls'
-import type { Visitor } from '../upstream.ts'
-import { visitorOf } from './visitor.ts'
+import type { Http1Visit } from './http1-visit.ts'
+import type { Origin } from './visit-server.ts'
 
-/** What is being done for a visitor right now. */
-export interface Occupation {
-  /** Not a byte went either way for as long as may be. */
-  onIdle(): void
-}
-
-/** A visitor's connection in http mode: one request at a time, others that came early wait. */
+/** A visitor's connection with HTTP/1.1: one request at a time, others that came early wait. */
 export class VisitorConnection {
   readonly socket: TLSSocket
-  /** Canonical: the name the TLS connection is for. */
-  readonly serverName: string
-  readonly visitor: Visitor
+  readonly origin: Origin
   #isBusy = false
-  #occupation: Occupation | undefined
-  readonly #waiting: (() => void)[] = []
+  #visit: Http1Visit | undefined
+  readonly #waiting: Begin[] = []
 
-  constructor(socket: TLSSocket, serverName: string) {
+  constructor(socket: TLSSocket, origin: Origin) {
     this.socket = socket
-    this.serverName = serverName
-    this.visitor = visitorOf(socket)
+    this.origin = origin
   }
 
   get isBusy(): boolean {
@@ -29,35 +20,39 @@ export class VisitorConnection {
   }
 
   /**
-   * Runs it when everything before it is done. Pipelined requests may not be served side by side
+   * Makes and serves a visit when everything before it is done. Pipelined requests may not be served side by side
    * (RFC 9112 §9.3.2), and one connection may not open streams without number.
    */
-  enqueue(serve: () => void): void {
-    if (!this.#isBusy) {
-      this.#isBusy = true
-      serve()
-    } else if (this.#waiting.length < maxWaiting) this.#waiting.push(serve)
+  enqueue(begin: Begin): void {
+    if (!this.#isBusy) this.#begin(begin)
+    else if (this.#waiting.length < maxWaiting) this.#waiting.push(begin)
     else this.socket.destroy()
-  }
-
-  occupy(occupation: Occupation): void {
-    this.#occupation = occupation
   }
 
   /** What `enqueue` began is done. */
   done(): void {
-    this.#occupation = undefined
+    this.#visit = undefined
     this.#isBusy = false
     const next = this.#waiting.shift()
-    if (next === undefined || this.socket.destroyed) return
-    this.#isBusy = true
-    next()
+    if (next !== undefined && !this.socket.destroyed) this.#begin(next)
   }
 
   onIdle(): void {
-    if (this.#occupation === undefined) this.socket.destroy()
-    else this.#occupation.onIdle()
+    if (this.#visit?.onIdle === undefined) this.socket.destroy()
+    else this.#visit.onIdle()
   }
+
+  #begin({ make, serve }: Begin): void {
+    this.#isBusy = true
+    this.#visit = make()
+    serve(this.#visit)
+  }
+}
+
+interface Begin {
+  readonly make: () => Http1Visit
+  /** Ends in a call of `done`, now or later. */
+  readonly serve: (visit: Http1Visit) => void
 }
 
 /** More than any honest client pipelines; tools that measure go to 16 or so. */
