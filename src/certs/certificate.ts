@@ -78,9 +78,10 @@ export function renewAtMs(certificate: Certificate, hostname: string): number {
 
 const TEN_DAYS_MS = 10 * 24 * 60 * 60 * 1000
 
-// Node gives `DNS:a.test, IP Address:10.0.0.1, DNS:"odd, value"`; the odd ones are no hostnames.
-function dnsNames(leaf: X509Certificate): string[] {
+/** Those of its subjectAltName, canonical; `*.example.com` among them. */
+export function dnsNames(leaf: X509Certificate): string[] {
   const names = new Set<string>()
+  // Node gives `DNS:a.test, IP Address:10.0.0.1, DNS:"odd, value"`; the odd ones are no hostnames.
   for (const entry of (leaf.subjectAltName ?? '').split(', ')) {
     if (!entry.startsWith('DNS:')) continue
     const text = entry.slice('DNS:'.length)

@@ -15,6 +15,7 @@ import {
   canonicalName,
   choice,
   filePath,
+  flag,
   integer,
   ipAddress,
   loopback,
@@ -32,7 +33,8 @@ export interface ServerConfig
     Omit<Values<typeof accessFields>, 'jwtSecret'>,
     Omit<Values<typeof certificateFields>, 'acmeEnv'>,
     LogSettings,
-    Values<typeof closingFields> {
+    Values<typeof closingFields>,
+    Values<typeof accessLogFields> {
   /** All that are accepted; the first is the newest. */
   readonly jwtSecrets: readonly Secret[]
   readonly acmeEnv: 'development' | 'off'
@@ -161,12 +163,21 @@ const closingFields = {
   ),
 }
 
+const accessLogFields = {
+  logQuery: withDefault(
+    'ACCESS_LOG_QUERY',
+    flag,
+    'false',
+    'Log each request with its query, which may hold what nobody else should see.',
+  ),
+}
+
 export const serverSections: readonly Section[] = [
   { title: 'names and ports', fields: nameFields },
   { title: 'access', fields: accessFields },
   { title: 'certificates', fields: certificateFields },
   { title: 'limits', fields: limitFields },
-  { title: 'running', fields: { ...closingFields, ...logFields } },
+  { title: 'running', fields: { ...closingFields, ...logFields, ...accessLogFields } },
 ]
 
 /** Variables of later versions: said to have no effect, rather than silently having none. */
@@ -199,7 +210,7 @@ export function parseServerConfig(
   const { jwtSecret, ...access } = readFields(accessFields, source, problems)
   const certificates = readFields(certificateFields, source, problems)
   const limits = readFields(limitFields, source, problems)
-  const rest = readFields({ ...closingFields, ...logFields }, source, problems)
+  const rest = readFields({ ...closingFields, ...logFields, ...accessLogFields }, source, problems)
 
   const weakness = jwtSecret && checkSecret(jwtSecret.reveal())
   if (weakness) complain('JWT_SECRET', weakness)

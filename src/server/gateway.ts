@@ -37,6 +37,10 @@ export interface GatewayOptions {
   /** How long `close()` lets running streams go on. */
   readonly shutdownGraceMs: number
   readonly limits?: Partial<GatewayLimits>
+  /** Whose word on who the visitor is counts; default: nobody's. */
+  readonly trustedProxies?: { matches(address: string): boolean }
+  /** Whether the access log has queries; default: no. */
+  readonly logQuery?: boolean
   /**
    * Makes the source of certificates. `decide` is the gate: only for names it allows, the gateway's own
    * and those that an agent holds, may a certificate be made. The gateway closes what it gets.
@@ -65,7 +69,8 @@ export class Gateway {
   constructor(options: GatewayOptions) {
     this.#options = options
     this.#publicPort = options.gatewayPort
-    const { gatewayHost, tunnelHost, bindAddress, jwtSecrets, log } = options
+    const { gatewayHost, tunnelHost, bindAddress, jwtSecrets, logQuery = false, log } = options
+    const { trustedProxies = { matches: () => false } } = options
     const limits = { ...defaultLimits, ...options.limits }
     const { headerBytes, headerLines } = limits
     const ownNames = [gatewayHost, tunnelHost]
@@ -79,7 +84,9 @@ export class Gateway {
     const counters = this.#counters
     const context = { registry, gatewayHost, tunnelHost, certificates, connections, counters, log }
     const agents = createAgentPort({ ...context, tunnels })
-    const https = new HttpsEdge({ ...context, headerBytes, headerLines, publicPort })
+    const https = new HttpsEdge({
+      ...{ ...context, headerBytes, headerLines, publicPort, trustedProxies, logQuery },
+    })
     const edge = createPublicPort({ ...context, https, agents })
     const http = createHttpRedirector({ isKnown, publicPort, headerLines, connections })
     const status = () => this.status()

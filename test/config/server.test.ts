@@ -38,6 +38,7 @@ t.test('the three names and a source of certificates are enough', async (t) => {
     shutdownGraceSec: 15,
     logLevel: 'info',
     logFormat: 'auto',
+    logQuery: false,
   })
   t.strictSame(
     jwtSecrets.map((each) => each.reveal()),

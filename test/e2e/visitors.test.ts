@@ -70,12 +70,15 @@ t.test('the target is told of the visitor, whatever the visitor says', async (t)
   const { status, body } = await visit(gateway, 'app.localhost', '/headers', { headers: forged })
   t.equal(status, 200)
   const { 'x-real-ip': realIp, forwarded, ...headers } = JSON.parse(body.toString())
-  t.strictSame([realIp, forwarded], [undefined, undefined])
+  const host = `app.localhost:${gateway.ports.public}`
+  t.strictSame([realIp, forwarded], [undefined, `for=127.0.0.1;host="${host}";proto=https`])
   t.match(headers, {
-    host: `app.localhost:${gateway.ports.public}`,
+    host,
     'x-forwarded-for': '127.0.0.1',
     'x-forwarded-proto': 'https',
-    'x-forwarded-host': `app.localhost:${gateway.ports.public}`,
+    'x-forwarded-host': host,
+    'x-forwarded-port': String(gateway.ports.public),
+    'x-request-id': /^[0-9a-f-]{36}$/,
     'x-custom': 'kept',
   })
 })

@@ -11,7 +11,7 @@ import { MemoryRegistry } from '../../src/registry/memory-registry.ts'
 import { Connections } from '../../src/server/edge/connections.ts'
 import { Counters } from '../../src/server/edge/counters.ts'
 import { createHttpRedirector } from '../../src/server/edge/http.ts'
-import { HttpsEdge } from '../../src/server/edge/https.ts'
+import { HttpsEdge, type HttpsOptions } from '../../src/server/edge/https.ts'
 import { createPublicPort } from '../../src/server/edge/public.ts'
 import type { VisitTimeouts } from '../../src/server/edge/visit-server.ts'
 import type { Route, Upstream, Visitor } from '../../src/server/upstream.ts'
@@ -26,6 +26,7 @@ export async function startEdge(
   t: Test,
   limits: Partial<EdgeLimits> = {},
   timeouts: Partial<VisitTimeouts> = {},
+  options: Partial<HttpsOptions> = {},
 ) {
   pair ??= opensslPair(t.testdir(), 'DNS:*.test,DNS:gateway.test')
   const certificate = pair
@@ -49,7 +50,9 @@ export async function startEdge(
     headerBytes: 16_384,
     headerLines: 100,
     publicPort: () => 443,
+    ...{ trustedProxies: { matches: () => false }, logQuery: false },
     timeouts,
+    ...options,
   })
   const context = { registry, certificates, connections, counters, https, agents, log, ...names }
   const server = createPublicPort(context)

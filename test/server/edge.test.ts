@@ -77,7 +77,7 @@ t.test('the public port sends a connection where its ClientHello says', async (t
   t.test('a name that nobody holds, with a certificate at hand: a page that says so', async (t) => {
     t.match(
       await edge.ask('away.test'),
-      /^HTTP\/1\.1 404 Not Found[\s\S]*no tunnel for host \(HOST_UNKNOWN\)/,
+      /^HTTP\/1\.1 404 Not Found[\s\S]*no tunnel for host \(HOST_UNKNOWN, request [0-9a-f-]{36}\)/,
     )
   })
 
@@ -249,6 +249,82 @@ t.test('requests that come together are served one after the other', async (t) =
   t.ok(heads.length < 5, 'a flood of them ends the connection')
 })
 
+t.test('a connection for one name carries requests for another', async (t) => {
+  const edge = await startEdge(t)
+  const one = new FakeUpstream(await startOrigin(t, scripted(ok)))
+  const other = new FakeUpstream(await startOrigin(t, scripted(ok)))
+  edge.route('app.test', one)
+  edge.route('api.test', one)
+  edge.route('api.app.test', one) // one label too many for the certificate, which is for *.test
+  edge.route('ssh.test', one, 'tcp')
+  edge.route('foreign.test', other)
+  const cases: [serverName: string, host: string, status: number][] = [
+    ['app.test', 'API.test.', 200],
+    ['app.test', 'api.app.test', 421],
+    ['app.test', 'ssh.test', 421],
+    ['app.test', 'foreign.test', 421],
+    ['app.test', 'gateway.test', 421],
+    ['app.test', 'nobody.test', 421],
+    ['away.test', 'app.test', 421],
+    ['gateway.test', 'app.test', 421],
+  ]
+  for (const [serverName, host, status] of cases) {
+    const isSame = status === 200 ? 'where the agent and the certificate are the same' : 'not'
+    t.test(`${serverName} for ${host}: ${isSame}`, async (t) => {
+      const visitor = await edge.visit(serverName)
+      visitor.get('/', host, 'Connection: close')
+      t.match(await visitor.rest(), `HTTP/1.1 ${status} `)
+    })
+  }
+})
+
+t.test('a page of the gateway is of the type that is asked for', async (t) => {
+  const edge = await startEdge(t)
+  const ask = (accept: string) =>
+    edge.ask('away.test', `Accept: ${accept}`, 'X-Request-Id: abc<b', 'X-Other: 1')
+  const html = await ask('text/html,*/*;q=0.8')
+  t.match(html, /^HTTP\/1\.1 404 Not Found\r\nContent-Type: text\/html; charset=utf-8\r\n/)
+  t.match(html, /<h1>no tunnel for host<\/h1>\n<p>404 .*HOST_UNKNOWN .*request [0-9a-f-]{36} /)
+  const json = await edge.ask('away.test', 'Accept: application/json', 'X-Request-Id: abc')
+  t.match(json, /\r\nX-Request-Id: abc\r\n/)
+  t.strictSame(JSON.parse(json.split('\r\n\r\n')[1] ?? ''), {
+    error: {
+      ...{ status: 404, code: 'HOST_UNKNOWN', message: 'no tunnel for host', requestId: 'abc' },
+    },
+  })
+  t.match(await ask('*/*'), /\r\n\r\nno tunnel for host \(HOST_UNKNOWN, request [0-9a-f-]{36}\)\n$/)
+})
+
+t.test('the access log has a line a request', async (t) => {
+  const trustedProxies = { matches: (address: string) => address === '127.0.0.1' }
+  const edge = await startEdge(t, {}, {}, { trustedProxies, logQuery: true })
+  edge.route('app.test', new FakeUpstream(await startOrigin(t, scripted(ok))))
+  const lines = () => edge.log.lines.filter(({ message }) => message === 'request')
+  await edge.ask('app.test', 'X-Request-Id: one', 'X-Forwarded-For: 192.0.2.7')
+  const visitor = await edge.visit('app.test')
+  visitor.say('PUT /a?token=b HTTP/1.1', 'Host: away.test', 'Connection: close')
+  await visitor.rest()
+  const scanner = await edge.visit('app.test')
+  scanner.say('GET / HTTP/1.1', 'Host : app.test')
+  await scanner.rest()
+  await until('all lines', () => lines().length === 3)
+  t.match(
+    lines().map(({ fields }) => fields),
+    [
+      {
+        ...{ remoteAddress: '192.0.2.7', method: 'GET', host: 'app.test', path: '/', status: 200 },
+        ...{ bytesIn: Number, bytesOut: Number, durationMs: Number, session: 'fake' },
+        ...{ requestId: 'one', code: undefined, outcome: undefined },
+      },
+      {
+        ...{ remoteAddress: '127.0.0.1', method: 'PUT', host: 'app.test', path: '/a?token=b' },
+        ...{ status: 421, code: 'HOST_MISMATCH', outcome: 'refused' },
+      },
+      { host: 'app.test', status: 400, code: 'BAD_REQUEST', outcome: 'refused' },
+    ],
+  )
+})
+
 t.test('the gateway page is there and nothing else', async (t) => {
   const edge = await startEdge(t)
   t.match(await await edge.visit('gateway.test'), {})
@@ -392,7 +468,7 @@ t.test('what is left of a request that passed', async (t) => {
   const check = (method: string, url: string, ...rawHeaders: string[]) =>
     checkRequest(
       { method, url, httpVersion: '1.1', rawHeaders: ['Host', 'App.test:1', ...rawHeaders] },
-      { serverName: 'app.test', headerLines: 10 },
+      { serverName: 'app.test', isShared: () => false, headerLines: 10 },
     ) as CheckedRequest
   t.same(check('GET', '/a'), {
     ...{ host: 'app.test', hostText: 'App.test:1', target: '/a' },

@@ -31,6 +31,7 @@ t.test('a request reaches its target', async (t) => {
         'X-Forwarded-Prefix: /evil',
         'Forwarded: for=6.6.6.6',
         'X-Real-IP: 6.6.6.6',
+        'X-Request-Id: given-1',
         'Proxy: http://6.6.6.6',
         'Proxy-Connection: keep-alive',
         'Keep-Alive: timeout=9',
@@ -51,6 +52,8 @@ t.test('a request reaches its target', async (t) => {
         'X-Forwarded-Proto: https',
         'X-Forwarded-Host: App.Test:8443',
         'X-Forwarded-Port: 443',
+        'Forwarded: for=127.0.0.1;host="App.Test:8443";proto=https',
+        'X-Request-Id: given-1',
         'TE: trailers',
         'Connection: keep-alive',
       ])
@@ -99,7 +102,8 @@ t.test('a response reaches its visitor', async (t) => {
   const get = async (path: string, response: string, method = 'GET', version = '1.1') => {
     responses.set(path, response)
     const visitor = await edge.visit('app.test')
-    visitor.say(`${method} ${path} HTTP/${version}`, 'Host: app.test', 'Connection: close')
+    const lines = ['Host: app.test', 'X-Request-Id: r1', 'Connection: close']
+    visitor.say(`${method} ${path} HTTP/${version}`, ...lines)
     return visitor.rest()
   }
 
@@ -110,7 +114,7 @@ t.test('a response reaches its visitor', async (t) => {
     )
     t.equal(
       text,
-      'HTTP/1.1 299 Odd but Fine\r\nSet-Cookie: a=1\r\nDate: then\r\nX: \xe9\r\nset-cookie: b=2\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok',
+      'HTTP/1.1 299 Odd but Fine\r\nSet-Cookie: a=1\r\nDate: then\r\nX: \xe9\r\nset-cookie: b=2\r\nContent-Length: 2\r\nX-Request-Id: r1\r\nConnection: close\r\n\r\nok',
     )
   })
 
@@ -491,13 +495,13 @@ t.test('a WebSocket', async (t) => {
 
   t.test('goes through, both ways, byte for byte', async (t) => {
     const visitor = await edge.visit('app.test')
-    visitor.get('/', 'app.test', ...upgrade, 'Sec-WebSocket-Key: k', 'Cookie: c')
+    visitor.get('/', 'app.test', ...upgrade, 'X-Request-Id: r', 'Cookie: c')
     await visitor.have('hello ')
     t.equal(
       visitor.text,
-      'HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello ',
+      'HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: x\r\nX-Request-Id: r\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello ',
     )
-    t.match(heads[0], /\r\nSec-WebSocket-Key: k\r\nCookie: c\r\nX-Forwarded-For: 127\.0\.0\.1\r\n/)
+    t.match(heads[0], /\r\nCookie: c\r\nX-Forwarded-For: 127\.0\.0\.1\r\n/)
     t.match(heads[0], /\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n/)
     visitor.socket.write('\x81\x85mask', 'latin1')
     await visitor.have('hello \x81\x85mask')

@@ -1,3 +1,4 @@
+import { preferredType } from './accept.ts'
 import { valuesOf } from './headers.ts'
 import type { Visit } from './visit.ts'
 
@@ -7,6 +8,8 @@ export interface EdgeError {
   /** Stable, for programs and for search engines; on the page and in the `Gotunnel-Error` header. */
   readonly code: string
   readonly text: string
+  /** After how long another try may be worth it. */
+  readonly retryAfterSec?: number
 }
 
 export const edgeErrors = {
@@ -56,11 +59,13 @@ export const edgeErrors = {
     status: 503,
     code: 'AGENT_AWAY',
     text: 'the agent that serves this host is not connected; try again in a few seconds',
+    retryAfterSec: 5,
   },
   agentBusy: {
     status: 503,
     code: 'AGENT_BUSY',
     text: 'the agent that serves this host has too many connections waiting',
+    retryAfterSec: 2,
   },
   targetTimeout: {
     status: 504,
@@ -69,24 +74,29 @@ export const edgeErrors = {
   },
 } as const satisfies Record<string, EdgeError>
 
-/** Answers with the error's page: HTML for browsers, one line of text for all others. */
-export function sendError(visit: Visit, error: EdgeError): void {
+/** Answers with the error's page: HTML for browsers, JSON or a line of text for others. */
+export function sendError(visit: Visit, error: EdgeError, requestId?: string): void {
   const { method, rawHeaders } = visit.head
-  const isHtml = valuesOf(rawHeaders, 'accept').some((value) => value.includes('text/html'))
-  const body = isHtml ? htmlPage(error) : `${error.text} (${error.code})\n`
+  const { status, code, retryAfterSec } = error
+  const { type, body } = pageOf(error, valuesOf(rawHeaders, 'accept').join(), requestId)
   const lines = [
-    ...['Content-Type', `${isHtml ? 'text/html' : 'text/plain'}; charset=utf-8`],
-    ...['Content-Length', String(Buffer.byteLength(body))],
-    ...['Cache-Control', 'no-store'],
+    ...['Content-Type', type, 'Content-Length', String(Buffer.byteLength(body))],
+    ...['Cache-Control', 'no-store', 'Vary', 'Accept'],
     ...['Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'"],
     ...['X-Content-Type-Options', 'nosniff'],
-    ...['Gotunnel-Error', error.code],
-    ...(error.status === 503 ? ['Retry-After', '5'] : []),
-    ...(error.status === 405 ? ['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'] : []),
+    ...['Gotunnel-Error', code],
+    ...(requestId === undefined ? [] : ['X-Request-Id', requestId]),
+    ...(retryAfterSec === undefined ? [] : ['Retry-After', String(retryAfterSec)]),
+    ...(status === 405 ? ['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'] : []),
   ]
-  visit.respond({ status: error.status, lines, isLast: isLast(visit, error) })
+  visit.respond({ status, lines, isLast: isLast(visit, error) })
   if (method !== 'HEAD') visit.response.write(body)
   visit.end()
+}
+
+/** The error in one line. */
+export function errorText({ text, code }: EdgeError, requestId: string | undefined): string {
+  return `${text} (${code}${requestId === undefined ? '' : `, request ${requestId}`})\n`
 }
 
 /** Where the next request would begin is not known, or not for us to say. */
@@ -96,8 +106,23 @@ function isLast({ head, hasUpload }: Visit, { status }: EdgeError): boolean {
   return hasUpload && valuesOf(head.rawHeaders, 'expect').length > 0
 }
 
-/** All of it constant text: nothing of the request is repeated. */
-function htmlPage({ status, code, text }: EdgeError): string {
+/** Nothing of the request is repeated but its id, which is letters, digits and a few signs. */
+function pageOf(error: EdgeError, accept: string, requestId: string | undefined) {
+  const { status, code, text } = error
+  switch (preferredType(accept, ['text/html', 'application/json', 'text/plain'])) {
+    case 'text/html':
+      return { type: 'text/html; charset=utf-8', body: htmlPage(error, requestId) }
+    case 'application/json': {
+      const body = JSON.stringify({ error: { status, code, message: text, requestId } })
+      return { type: 'application/json', body: `${body}\n` }
+    }
+    default:
+      return { type: 'text/plain; charset=utf-8', body: errorText(error, requestId) }
+  }
+}
+
+function htmlPage({ status, code, text }: EdgeError, requestId: string | undefined): string {
+  const facts = [String(status), code, requestId && `request ${requestId}`, 'gotunnel']
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -106,9 +131,9 @@ function htmlPage({ status, code, text }: EdgeError): string {
 <style>
   body { font: 1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 20vh auto 0; padding: 0 1rem }
   @media (prefers-color-scheme: dark) { body { background: #111; color: #ddd } }
-  h1 { font-size: 1.25rem } p { color: gray }
+  h1 { font-size: 1.25rem } p { color: gray; overflow-wrap: anywhere }
 </style>
 <h1>${text}</h1>
-<p>${status} · ${code} · gotunnel</p>
+<p>${facts.filter(Boolean).join(' · ')}</p>
 `
 }

@@ -2,6 +2,7 @@ import type { ClientRequest, IncomingMessage, InformationEvent } from 'node:http
 import type { Duplex } from 'node:stream'
 import { splice } from '../../net/splice.ts'
 import type { Route, Visitor } from '../upstream.ts'
+import type { Outcome } from './access-log.ts'
 import { type EdgeError, edgeErrors, sendError } from './error-page.ts'
 import {
   requestHeaders,
@@ -10,6 +11,7 @@ import {
   trailerPairs,
   valuesOf,
 } from './headers.ts'
+import { forwardedLines, type Provenance } from './provenance.ts'
 import type { CheckedRequest } from './request-guard.ts'
 import { upstreamErrorOf } from './upstream-error.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
@@ -20,15 +22,15 @@ export interface ExchangeOptions {
   readonly checked: CheckedRequest
   readonly route: Route
   readonly visitor: Visitor
+  readonly from: Provenance
+  readonly requestId: string
   /** The port that visitors reach us at. */
   readonly publicPort: number
   readonly headerBytes: number
   readonly pool: UpstreamPool
-  /** Called once, when nothing more happens; with why, if the visitor did not get a whole response. */
-  readonly onDone: (outcome: ExchangeOutcome) => void
+  /** Called once, when nothing more happens; with the error that the visitor was shown, if any. */
+  readonly onDone: (outcome: Outcome, error?: EdgeError) => void
 }
-
-export type ExchangeOutcome = 'whole' | 'switched' | 'refused' | 'broken' | 'aborted'
 
 /**
  * One request to an upstream, and its response back. Both stream, each at the pace of its reader.
@@ -44,7 +46,8 @@ export class HttpExchange {
   readonly #options: ExchangeOptions
   #outgoing: ClientRequest | undefined
   #incoming: IncomingMessage | undefined
-  #outcome: ExchangeOutcome = 'whole'
+  #outcome: Outcome = 'whole'
+  #error: EdgeError | undefined
   #isDone = false
   #isFresh: boolean
   #hasHeardBytes = false
@@ -80,14 +83,16 @@ export class HttpExchange {
 
   #send(): void {
     const { visit, checked, route, visitor, pool, headerBytes } = this.#options
-    const forwarded = {
-      remoteAddress: visitor.remoteAddress,
-      host: checked.hostText,
-      port: this.#options.publicPort,
-    }
+    const { from, requestId, publicPort } = this.#options
     const { method, rawHeaders } = visit.head
-    const upgrade = visit.canSwitch ? checked.upgrade : undefined
-    const headers = requestHeaders(rawHeaders, forwarded, checked.framing, upgrade)
+    const headers = requestHeaders(rawHeaders, {
+      added: [
+        ...forwardedLines(from, checked.hostText, publicPort),
+        ...['X-Request-Id', requestId],
+      ],
+      framing: checked.framing,
+      upgrade: visit.canSwitch ? checked.upgrade : undefined,
+    })
     const options = { method, path: checked.target, headers, maxHeaderSize: headerBytes }
     let outgoing: ClientRequest
     try {
@@ -145,14 +150,14 @@ export class HttpExchange {
 
   #answer(incoming: IncomingMessage): void {
     if (this.#isOver) return
-    const { visit } = this.#options
+    const { visit, requestId } = this.#options
     const framing = responseFraming(incoming, visit.head.method)
     this.#incoming = incoming
     this.#isCloseDelimited = framing === 'close'
     const hasTrailers = framing === 'chunked' && visit.takesTrailers
     try {
       if (framing === 'unknown') throw new TypeError('a transfer coding that we cannot undo')
-      const lines = responseHeaders(incoming.rawHeaders, { hasTrailers })
+      const lines = responseHeaders(incoming.rawHeaders, { requestId, hasTrailers })
       const { statusCode: status = 0, statusMessage: message } = incoming
       visit.respond({ status, message, lines, hasTrailers })
     } catch {
@@ -178,7 +183,7 @@ export class HttpExchange {
   }
 
   #switch(incoming: IncomingMessage, stream: Duplex, head: Buffer): void {
-    const { visit, checked } = this.#options
+    const { visit, checked, requestId } = this.#options
     if (this.#isOver || !visit.canSwitch) {
       stream.destroy()
       this.#fail(edgeErrors.targetBroken) // a switch that nobody asked for
@@ -187,7 +192,7 @@ export class HttpExchange {
     this.#outcome = 'switched'
     const upgrade = incoming.headers.upgrade ?? checked.upgrade ?? ''
     if (head.length > 0) stream.unshift(head)
-    const visitor = visit.switch(responseHeaders(incoming.rawHeaders, { upgrade }))
+    const visitor = visit.switch(responseHeaders(incoming.rawHeaders, { requestId, upgrade }))
     void splice(visitor, stream).then(() => this.#done())
   }
 
@@ -216,9 +221,10 @@ export class HttpExchange {
       return
     }
     this.#outcome = 'refused'
+    this.#error = error
     visit.body.unpipe()
     this.#outgoing?.destroy()
-    sendError(visit, error)
+    sendError(visit, error, this.#options.requestId)
   }
 
   /** The visitor has part of a response, and gets to know that it is only a part. */
@@ -239,7 +245,7 @@ export class HttpExchange {
   #done(): void {
     if (this.#isDone) return
     this.#isDone = true
-    this.#options.onDone(this.#outcome)
+    this.#options.onDone(this.#outcome, this.#error)
   }
 }
 

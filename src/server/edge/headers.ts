@@ -5,28 +5,24 @@
 
 import type { IncomingMessage } from 'node:http'
 
-/** What the target is told of the visitor; from the connection itself, whatever the request says. */
-export interface Forwarded {
-  readonly remoteAddress: string
-  /** The Host header, as the visitor sent it. */
-  readonly host: string
-  readonly port: number
-}
-
 /** How a request's body ends: by its Content-Length line, chunked, or it has none. `empty` says so in a line. */
 export type Framing = 'length' | 'chunked' | 'none' | 'empty'
 
-/** The header lines of a request for its target. With `upgrade`: a request to switch to that protocol. */
+export interface RequestLines {
+  /** Told by us: who the visitor is, and what the request is called. */
+  readonly added: readonly string[]
+  readonly framing: Framing
+  /** For a request to switch to this protocol. */
+  readonly upgrade?: string | undefined
+}
+
+/** The header lines of a request for its target. */
 export function requestHeaders(
   rawHeaders: readonly string[],
-  forwarded: Forwarded,
-  framing: Framing,
-  upgrade?: string,
+  { added, framing, upgrade }: RequestLines,
 ): string[] {
-  const lines = endToEnd(rawHeaders, (name) => forged.test(name))
-  const { host, remoteAddress, port } = forwarded
-  lines.push('X-Forwarded-For', remoteAddress, 'X-Forwarded-Proto', 'https')
-  lines.push('X-Forwarded-Host', host, 'X-Forwarded-Port', String(port))
+  const lines = endToEnd(rawHeaders, (name) => oursInRequests.test(name))
+  lines.push(...added)
   if (framing === 'empty') lines.push('Content-Length', '0')
   if (framing === 'chunked') {
     lines.push('Transfer-Encoding', 'chunked')
@@ -37,14 +33,21 @@ export function requestHeaders(
   return lines
 }
 
+export interface ResponseLines {
+  readonly requestId: string
+  readonly hasTrailers?: boolean
+  /** The protocol that was switched to. */
+  readonly upgrade?: string
+}
+
 /** The header lines of a response for the visitor. */
 export function responseHeaders(
   rawHeaders: readonly string[],
-  options: { hasTrailers?: boolean; upgrade?: string } = {},
+  { requestId, hasTrailers, upgrade }: ResponseLines,
 ): string[] {
-  const lines = endToEnd(rawHeaders, () => false)
-  if (options.hasTrailers) pushTrailerNames(lines, rawHeaders)
-  const { upgrade } = options
+  const lines = endToEnd(rawHeaders, (name) => oursInResponses.has(name))
+  lines.push('X-Request-Id', requestId)
+  if (hasTrailers) pushTrailerNames(lines, rawHeaders)
   if (upgrade !== undefined) lines.push('Connection', 'Upgrade', 'Upgrade', upgrade)
   return lines
 }
@@ -54,7 +57,7 @@ export function trailerPairs(rawTrailers: readonly string[]): [string, string][]
   const pairs: [string, string][] = []
   for (let index = 0; index + 1 < rawTrailers.length; index += 2) {
     const name = (rawTrailers[index] as string).toLowerCase()
-    if (hopByHop.has(name) || forged.test(name) || notInTrailers.has(name)) continue
+    if (hopByHop.has(name) || oursInRequests.test(name) || notInTrailers.has(name)) continue
     pairs.push([rawTrailers[index] as string, rawTrailers[index + 1] as string])
   }
   return pairs
@@ -139,7 +142,11 @@ const hopByHop: ReadonlySet<string> = new Set([
 
 // Names under which targets look for the visitor's address; CGI and WSGI read `_` as `-`. And
 // `Proxy`, which CGI programs take for their own HTTP_PROXY (CVE-2016-5385).
-const forged = /^(?:x[-_]forwarded([-_].*)?|forwarded|x[-_]real[-_]ip|proxy)$/
+const oursInRequests =
+  /^(?:x[-_]forwarded(?:[-_].*)?|forwarded|x[-_]real[-_]ip|x[-_]request[-_]id|proxy)$/
+
+/** `gotunnel-error` is on our own pages alone: docs/errors.md. */
+const oursInResponses: ReadonlySet<string> = new Set(['x-request-id', 'gotunnel-error'])
 
 const notOptional: ReadonlySet<string> = new Set(['host', 'content-length'])
 

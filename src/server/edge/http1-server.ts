@@ -1,9 +1,10 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import { type EdgeError, edgeErrors } from './error-page.ts'
+import { type EdgeError, edgeErrors, errorText } from './error-page.ts'
 import { plainResponse, sayAndClose } from './farewell.ts'
 import { Http1Visit } from './http1-visit.ts'
+import { requestIdOf } from './request-id.ts'
 import type { Origin, VisitServer, VisitServerOptions } from './visit-server.ts'
 import { VisitorConnection } from './visitor-connection.ts'
 
@@ -109,9 +110,9 @@ export class Http1Server implements VisitServer {
       socket.destroy()
       return
     }
-    this.#options.onUnreadable(error, connection.origin)
-    const text = `${error.text} (${error.code})\n`
-    sayAndClose(connection.socket, plainResponse(error.status, text))
+    const requestId = requestIdOf([])
+    this.#options.onUnreadable(error, requestId, connection.origin)
+    sayAndClose(connection.socket, plainResponse(error.status, errorText(error, requestId)))
   }
 }
 

@@ -2,13 +2,17 @@ import type { TLSSocket } from 'node:tls'
 import type { Logger } from '../../log.ts'
 import type { Registry } from '../../registry/registry.ts'
 import type { Route } from '../upstream.ts'
+import { AccessLog, type Arrival, type Outcome } from './access-log.ts'
 import type { Counters } from './counters.ts'
 import { type EdgeError, edgeErrors, sendError } from './error-page.ts'
-import { type ExchangeOutcome, HttpExchange } from './forward-http.ts'
+import { HttpExchange } from './forward-http.ts'
 import { Http1Server } from './http1-server.ts'
+import { provenanceOf, type TrustedProxies } from './provenance.ts'
 import { checkRequest } from './request-guard.ts'
+import { requestIdOf } from './request-id.ts'
+import { SharedConnection } from './shared-connection.ts'
 import { UpstreamPool } from './upstream-pool.ts'
-import type { Visit } from './visit.ts'
+import type { RequestHead, Visit } from './visit.ts'
 import type { Origin, VisitServer, VisitTimeouts } from './visit-server.ts'
 import { visitorOf } from './visitor.ts'
 
@@ -21,6 +25,10 @@ export interface HttpsOptions {
   /** The port that visitors reach us at; known when listening. */
   readonly publicPort: () => number
   readonly timeouts?: Partial<VisitTimeouts>
+  /** Whose word on who the visitor is counts. */
+  readonly trustedProxies: TrustedProxies
+  /** Whether the access log has queries. */
+  readonly logQuery: boolean
   readonly counters: Counters
   readonly log: Logger
 }
@@ -35,28 +43,33 @@ const defaultTimeouts: VisitTimeouts = { headerMs: 10_000, idleMs: 120_000 }
 export class HttpsEdge {
   readonly #options: HttpsOptions
   readonly #http1: VisitServer
+  readonly #accessLog: AccessLog
   readonly #pool = new UpstreamPool()
   #isClosing = false
 
   constructor(options: HttpsOptions) {
     this.#options = options
+    const { counters, log, logQuery: hasQuery } = options
+    this.#accessLog = new AccessLog({ counters, log, hasQuery })
     this.#http1 = new Http1Server({
       headerBytes: options.headerBytes,
       timeouts: { ...defaultTimeouts, ...options.timeouts },
       serve: (visit, origin) => this.#serveGuarded(visit, origin),
-      onUnreadable: (error, origin) => this.#logUnreadable(error, origin),
+      onUnreadable: (...refused) => this.#logUnreadable(...refused),
     })
     options.registry.on('release', this.#onRelease)
   }
 
-  /** Takes a connection after its handshake. `serverName`, canonical, is the one name it may be used for. */
+  /** Takes a connection after its handshake. `serverName`, canonical, is the name it was made for. */
   accept(socket: TLSSocket, serverName: string): void {
     if (this.#isClosing) {
       socket.destroy()
       return
     }
     socket.on('error', () => {}) // its close says the same
-    this.#http1.accept(socket, { serverName, visitor: visitorOf(socket) })
+    const shared = new SharedConnection(socket, serverName, this.#options.registry)
+    const isShared = (host: string) => shared.isFor(host)
+    this.#http1.accept(socket, { serverName, isShared, visitor: visitorOf(socket) })
   }
 
   /** No requests after those that are being served; connections close as they become idle. */
@@ -86,83 +99,66 @@ export class HttpsEdge {
   }
 
   #serve(visit: Visit, origin: Origin): void {
-    const { registry, gatewayHost, headerLines, headerBytes } = this.#options
-    const { serverName, visitor } = origin
-    const done = this.#begin(visit, origin)
-    const checked = checkRequest(visit.head, { serverName, headerLines })
+    const { registry, gatewayHost, headerLines, headerBytes, trustedProxies } = this.#options
+    const { serverName, isShared, visitor } = origin
+    const { rawHeaders } = visit.head
+    const checked = checkRequest(visit.head, { serverName, isShared, headerLines })
+    const from = provenanceOf(rawHeaders, visitor.remoteAddress, trustedProxies)
+    const requestId = requestIdOf(rawHeaders)
+    const host = 'status' in checked ? serverName : checked.host
+    const done = this.#begin(visit, { requestId, host, remoteAddress: from.address })
+    const refuse = (error: EdgeError) => {
+      visit.response.once('close', () => done('refused', error))
+      sendError(visit, error, requestId)
+    }
     if ('status' in checked) {
-      refuse(visit, checked, done)
+      refuse(checked)
       return
     }
     if (checked.host === gatewayHost) {
-      sendOwnPage(visit, done)
+      if (isOwnPage(visit.head)) sendOwnPage(visit, done)
+      else refuse(edgeErrors.notFound)
       return
     }
     const route = registry.lookup(checked.host)
     if (route?.mode !== 'http') {
-      refuse(visit, edgeErrors.hostUnknown, done)
+      refuse(edgeErrors.hostUnknown)
       return
     }
     const exchange = new HttpExchange({
-      ...{ visit, checked, route, visitor, headerBytes },
+      ...{ visit, checked, route, visitor, from, requestId, headerBytes },
       publicPort: this.#options.publicPort(),
       pool: this.#pool,
-      onDone: (outcome) => done(outcome, route.holder.id),
+      onDone: (outcome, error) => done(outcome, error, route.holder.id),
     })
     exchange.start()
   }
 
-  /** Counts and times a request; what it gives ends both, and makes its access line. */
-  #begin(visit: Visit, { visitor, serverName }: Origin): Done {
-    const { counters, log } = this.#options
-    const startMs = performance.now()
-    counters.requests += 1
-    counters.openRequests += 1
-    return (outcome, session) => {
-      counters.openRequests -= 1
-      if (outcome === 'refused' || outcome === 'broken') counters.failedRequests += 1
-      const { method, url } = visit.head
-      log.info('request', {
-        host: serverName,
-        method,
-        path: url.split('?', 1)[0]?.slice(0, longestPath),
-        http: visit.protocol,
-        status: outcome === 'switched' ? 101 : visit.status,
-        ...(outcome !== 'whole' && { outcome }),
-        durationMs: Math.round(performance.now() - startMs),
-        bytesIn: visit.bytesIn,
-        bytesOut: visit.bytesOut,
-        remoteAddress: visitor.remoteAddress,
-        session,
-      })
+  /** What it gives ends the request, and makes its access line. */
+  #begin(visit: Visit, arrival: Pick<Arrival, 'requestId' | 'host' | 'remoteAddress'>): Done {
+    const { head, protocol: http } = visit
+    const end = this.#accessLog.begin({ ...arrival, http, method: head.method, target: head.url })
+    return (outcome, error, session) => {
+      const { bytesIn, bytesOut } = visit
+      const status = outcome === 'switched' ? 101 : visit.status
+      end({ outcome, status, code: error?.code, bytesIn, bytesOut, session })
       visit.done()
     }
   }
 
-  #logUnreadable({ status, code }: EdgeError, { visitor, serverName }: Origin): void {
-    const { counters, log } = this.#options
-    counters.requests += 1
-    counters.failedRequests += 1
-    log.info('request', { host: serverName, status, code, remoteAddress: visitor.remoteAddress })
+  #logUnreadable({ status, code }: EdgeError, requestId: string, origin: Origin): void {
+    const { visitor, serverName: host } = origin
+    this.#accessLog.refused({ requestId, host, remoteAddress: visitor.remoteAddress }, status, code)
   }
 }
 
-type Done = (outcome: ExchangeOutcome, session?: string) => void
+type Done = (outcome: Outcome, error?: EdgeError, session?: string) => void
 
-/** For the log: a path is a visitor's text. The query is left out, since it may hold secrets. */
-const longestPath = 200
-
-function refuse(visit: Visit, error: EdgeError, done: Done): void {
-  visit.response.once('close', () => done('refused'))
-  sendError(visit, error)
+function isOwnPage({ method, url }: RequestHead): boolean {
+  return (method === 'GET' || method === 'HEAD') && url.split('?', 1)[0] === '/'
 }
 
 function sendOwnPage(visit: Visit, done: Done): void {
-  const { method, url } = visit.head
-  if ((method !== 'GET' && method !== 'HEAD') || url.split('?', 1)[0] !== '/') {
-    refuse(visit, edgeErrors.notFound, done)
-    return
-  }
   visit.response.once('close', () => done('whole'))
   const lines = [
     ...['Content-Type', 'text/plain; charset=utf-8'],
@@ -170,7 +166,7 @@ function sendOwnPage(visit: Visit, done: Done): void {
     ...['X-Content-Type-Options', 'nosniff'],
   ]
   visit.respond({ status: 200, lines })
-  if (method !== 'HEAD') visit.response.write(ownPage)
+  if (visit.head.method !== 'HEAD') visit.response.write(ownPage)
   visit.end()
 }
 

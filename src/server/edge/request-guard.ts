@@ -26,13 +26,15 @@ export interface CheckedRequest {
 export interface GuardOptions {
   /** Canonical: the name the TLS connection is for. */
   readonly serverName: string
+  /** Whether a connection for that name may be used for this host as well. */
+  readonly isShared: (host: string) => boolean
   readonly headerLines: number
 }
 
 /** What the request is, or how to refuse it. */
 export function checkRequest(
   request: RequestHead,
-  { serverName, headerLines }: GuardOptions,
+  { serverName, isShared, headerLines }: GuardOptions,
 ): CheckedRequest | EdgeError {
   const { rawHeaders, method, url } = request
   if (rawHeaders.length > 2 * headerLines) return edgeErrors.headerTooLarge
@@ -45,7 +47,7 @@ export function checkRequest(
   const target = originForm(method, url, host)
   const framing = framingOf(request)
   if (target === undefined || framing === undefined) return edgeErrors.badRequest
-  if (host !== serverName) return edgeErrors.hostMismatch
+  if (host !== serverName && !isShared(host)) return edgeErrors.hostMismatch
   const upgrade = upgradeOf(rawHeaders)
   // What follows would be body to one reader, and the new protocol to another.
   if (upgrade !== undefined && hasBody(framing, rawHeaders)) return edgeErrors.badRequest

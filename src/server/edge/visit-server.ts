@@ -15,8 +15,10 @@ export interface VisitServer {
 
 /** Where a visit comes from. */
 export interface Origin {
-  /** Canonical: the one name the connection may be used for. */
+  /** Canonical: the name the connection was made for. */
   readonly serverName: string
+  /** Whether it may be used for this host as well. */
+  readonly isShared: (host: string) => boolean
   readonly visitor: Visitor
 }
 
@@ -26,8 +28,8 @@ export interface VisitServerOptions {
   readonly timeouts: VisitTimeouts
   /** Serves a request, and calls its `done`. Never throws. */
   readonly serve: (visit: Visit, origin: Origin) => void
-  /** Told of what was refused because it could not be read. */
-  readonly onUnreadable: (error: EdgeError, origin: Origin) => void
+  /** Told of what was refused because it could not be read, and by what id its visitor was told. */
+  readonly onUnreadable: (error: EdgeError, requestId: string, origin: Origin) => void
 }
 
 export interface VisitTimeouts {
