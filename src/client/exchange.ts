@@ -3,18 +3,27 @@ import { reset } from '../net/reset.ts'
 import { wasReset } from '../net/was-reset.ts'
 import { ClientError } from './errors.ts'
 
+/** How long a server may be silent behind the last request: as long as a visitor's connection may. */
+const lingerMs = 120_000
+
 /**
- * Joins a stream and the HTTP server that it is for. Half-close of the stream goes on to the server;
- * one of them breaking resets the other. Resolves once both are closed; never rejects.
+ * Joins a stream and the HTTP server that it is for. One of them breaking resets the other. Resolves
+ * once both are closed; never rejects.
  *
- * Not `splice`, for what a server does that answers while the request is still being sent ("413",
- * then close): the answer must get through. So once the server has ended its half, what is sent to
- * it is discarded, for it would fail; and a server that breaks off is heard to its last byte first.
+ * Not `splice`, for two things that servers do:
+ *
+ * - They answer while the request is still being sent ("413", then close): the answer must get
+ *   through. So once the server has ended its half, what is sent to it is discarded, for it would
+ *   fail; and a server that breaks off is heard to its last byte first.
+ * - They take the end of a request's connection for a visitor who has left, and drop the answer (Node,
+ *   Go and nginx do). A Go gateway ends every stream behind its one request. So the stream's end is
+ *   passed on only where the server has switched to another protocol, and with it to its rules.
  *
  * Both must have a listener for 'error'.
  */
 export function exchange(stream: Duplex, server: Duplex): Promise<void> {
-  stream.pipe(server)
+  withholdEnd(stream, server)
+  stream.pipe(server, { end: false })
   server.pipe(stream, { end: false })
   server.once('end', () => {
     if (wasReset(server)) destroyBehind(stream, null)
@@ -31,6 +40,32 @@ export function exchange(stream: Duplex, server: Duplex): Promise<void> {
     else reset(server, new ClientError('CLIENT_CLOSED', 'the stream was reset'))
   })
   return Promise.all([serverClosed, streamClosed]).then(() => {})
+}
+
+/** The server hears of the stream's end once it has answered 101; otherwise it is left alone until it ends, or falls silent. */
+function withholdEnd(stream: Duplex, server: Duplex): void {
+  let isSwitched = false
+  server.once('data', (head: Buffer) => {
+    isSwitched = head.toString('latin1', 9, 12) === '101' // behind `HTTP/1.1 `
+    if (isSwitched && stream.readableEnded) server.end()
+  })
+  stream.once('end', () => {
+    if (isSwitched) server.end()
+    else destroyWhenSilent(server)
+  })
+}
+
+function destroyWhenSilent(server: Duplex): void {
+  if (server.destroyed) return
+  const giveUp = () => {
+    server.destroy(new ClientError('CLIENT_CLOSED', `the target was silent for ${lingerMs} ms`))
+  }
+  let timer = setTimeout(giveUp, lingerMs)
+  server.on('data', () => {
+    clearTimeout(timer)
+    timer = setTimeout(giveUp, lingerMs)
+  })
+  server.once('close', () => clearTimeout(timer))
 }
 
 /** Calls back and resolves when the stream is closed; calls back at once if it is already. */

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { ClientError } from '../../src/client/errors.ts'
 import { exchange } from '../../src/client/exchange.ts'
@@ -17,14 +17,14 @@ const modes: readonly Mode[] = ['http', 'tcp', 'tls']
 for (const mode of modes) {
   t.test(`in ${mode} mode`, async (t) => {
     t.test('bytes travel both ways, and so does the end', async (t) => {
-      const { stream, done } = start(await serve(t, mode, echo))
+      const { stream, done } = start(await serve(t, mode, hearsHello))
       stream.end(Buffer.concat([preamble('app.test'), Buffer.from('hello')]))
       t.equal(await text(stream), 'hello')
       await done
     })
 
     t.test('the preamble may be cut anywhere, and what follows it is kept', async (t) => {
-      const route = await serve(t, mode, echo)
+      const route = await serve(t, mode, hearsHello)
       const bytes = Buffer.concat([preamble('app.test'), Buffer.from('hello')])
       for (let cut = 0; cut <= bytes.length; cut += 1) {
         const { stream } = start(route)
@@ -40,7 +40,7 @@ for (const mode of modes) {
     })
 
     t.test('a preamble of version 2 will do as well', async (t) => {
-      const { stream } = start(await serve(t, mode, echo))
+      const { stream } = start(await serve(t, mode, hearsHello))
       stream.write('\r\n\r\n\0\r\nQUIT\n')
       stream.write(Buffer.from('2111', 'hex')) // PROXY, TCP over IPv4
       stream.write(Buffer.from('0017', 'hex')) // 12 of addresses, 11 of authority
@@ -114,7 +114,7 @@ for (const mode of modes) {
 
     t.test('a target may listen on any of the addresses of localhost', async (t) => {
       for (const { address } of await lookup('localhost', { all: true })) {
-        const server = net.createServer({ allowHalfOpen: true }, echo)
+        const server = net.createServer({ allowHalfOpen: true }, hearsHello)
         const { target, ...route } = await listen(t, server, mode, address)
         const { stream } = start({ ...route, target: { ...target, host: 'localhost' } })
         stream.end(Buffer.concat([preamble('app.test'), Buffer.from('hello')]))
@@ -191,7 +191,7 @@ t.test('tells of each connection, and of the visitor if it knows', async (t) => 
   stream.end(bytes('2111 0017 cb007107 0a000001 c350 0050 02 0008', 'app.test'))
   await text(stream)
   await done
-  const other = start(await serve(t, 'http', echo))
+  const other = start(await serve(t, 'http', (socket) => socket.end('done')))
   other.stream.end(preamble('app.test'))
   await text(other.stream)
   await other.done
@@ -232,6 +232,62 @@ t.test('in http mode', async (t) => {
     t.equal(await answered, answer)
     stream.end()
     await done
+  })
+
+  t.test('the end of a request does not end the connection that it is answered on', async (t) => {
+    const server = http.createServer(async (_request, response) => {
+      for (const part of ['first', 'second']) {
+        response.write(part)
+        await setTimeout(20) // by now it would know
+      }
+      response.end()
+    })
+    const { stream, done } = start(await listen(t, server, 'http'))
+    stream.write(preamble('app.test'))
+    stream.end('GET / HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n')
+    t.match(await text(stream), /^HTTP\/1\.1 200 OK\r\n.*first.*second.*\r\n0\r\n\r\n$/s)
+    await done
+  })
+
+  t.test('the end is passed on once the protocol was switched', async (t) => {
+    const route = await serve(t, 'http', async (socket) => {
+      await once(socket, 'data')
+      socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n')
+      echo(socket)
+    })
+    for (const isEarly of [true, false]) {
+      const { stream, done } = start(route)
+      stream.write(preamble('app.test'))
+      stream.write('GET / HTTP/1.1\r\nUpgrade: echo\r\n\r\n')
+      const first = once(stream, 'data')
+      if (isEarly) stream.end()
+      await first
+      stream.end()
+      await text(stream)
+      await done
+    }
+  })
+
+  t.test('a target that is silent for 2 min behind the last request is let go', async (t) => {
+    const [visitor, stream] = duplexPair()
+    const [server, target] = duplexPair()
+    for (const end of [visitor, stream, server, target]) end.on('error', () => {})
+    t.clock.enter()
+    t.teardown(() => t.clock.exit())
+    const done = exchange(stream, server)
+    visitor.end('GET / HTTP/1.1\r\n\r\n')
+    target.resume()
+    while (!stream.readableEnded) await setImmediate()
+    t.clock.advance(100_000)
+    target.write('HTTP/1.1 200 OK\r\n\r\nand')
+    await once(visitor, 'data')
+    t.clock.advance(119_999)
+    await setImmediate()
+    t.notOk(server.destroyed)
+    t.clock.advance(1)
+    await done
+    t.match(server.errored, { code: 'CLIENT_CLOSED' })
+    t.match(visitor.errored, { code: 'ECONNRESET' })
   })
 
   t.test('a reset right behind the last byte is no end', async (t) => {
@@ -421,6 +477,16 @@ async function unusedPort(): Promise<number> {
 
 function echo(socket: net.Socket): void {
   socket.pipe(socket)
+}
+
+/** Sends back what it hears, and ends behind a `hello`: in http mode nobody else would. */
+function hearsHello(socket: net.Socket): void {
+  let heard = ''
+  socket.on('data', (chunk) => {
+    heard += chunk
+    socket.write(chunk)
+    if (heard.endsWith('hello')) socket.end()
+  })
 }
 
 async function text(stream: Duplex): Promise<string> {
