@@ -152,6 +152,24 @@ const limitFields = {
     '100',
     "A request's header lines; beyond it the answer is 431.",
   ),
+  headerTimeoutSec: withDefault(
+    'HEADER_TIMEOUT_SEC',
+    integer({ min: 1, max: 3600, unit: 'seconds' }),
+    '10',
+    "How long a request's header may take to arrive; beyond it the answer is 408.",
+  ),
+  idleTimeoutSec: withDefault(
+    'IDLE_TIMEOUT_SEC',
+    integer({ min: 1, max: 86_400, unit: 'seconds' }),
+    '120',
+    "How long nothing may move on a visitor's connection, in mode http.",
+  ),
+  minUploadRate: withDefault(
+    'MIN_UPLOAD_RATE',
+    integer({ min: 0, max: 1_000_000, unit: 'bytes' }),
+    '100',
+    'Bytes a second that an upload of known length must have, over 20 s; beneath it the answer is 408. 0: any number will do.',
+  ),
 }
 
 const closingFields = {

@@ -72,7 +72,7 @@ export class Gateway {
     const { gatewayHost, tunnelHost, bindAddress, jwtSecrets, logQuery = false, log } = options
     const { trustedProxies = { matches: () => false } } = options
     const limits = { ...defaultLimits, ...options.limits }
-    const { headerBytes, headerLines } = limits
+    const { headerBytes, headerLines, minUploadRate, headerTimeoutSec, idleTimeoutSec } = limits
     const ownNames = [gatewayHost, tunnelHost]
     const registry = options.registry ?? new MemoryRegistry<Route>()
     const isKnown = (name: string) => ownNames.includes(name) || registry.lookup(name) !== undefined
@@ -86,6 +86,8 @@ export class Gateway {
     const agents = createAgentPort({ ...context, tunnels })
     const https = new HttpsEdge({
       ...{ ...context, headerBytes, headerLines, publicPort, trustedProxies, logQuery },
+      timeouts: { headerMs: headerTimeoutSec * 1000, idleMs: idleTimeoutSec * 1000 },
+      minUploadRate,
     })
     const edge = createPublicPort({ ...context, https, agents })
     const http = createHttpRedirector({ isKnown, publicPort, headerLines, connections })

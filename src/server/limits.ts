@@ -4,6 +4,12 @@ export interface GatewayLimits {
   readonly headerBytes: number
   /** Header lines of one request. Node's own limit hides lines instead of refusing them, so this one is ours. */
   readonly headerLines: number
+  /** For a request's header, from its first byte; on a new connection from the handshake on. */
+  readonly headerTimeoutSec: number
+  /** For a visitor's connection on which nothing moves, between requests and within them. */
+  readonly idleTimeoutSec: number
+  /** Bytes a second that an upload of known length must have; 0: any number will do. */
+  readonly minUploadRate: number
   /** Visitors' connections at once. */
   readonly connections: number
   /** Visitors' connections at once from one address. */
@@ -17,6 +23,9 @@ export interface GatewayLimits {
 export const defaultLimits: GatewayLimits = {
   headerBytes: 65_536,
   headerLines: 100,
+  headerTimeoutSec: 10,
+  idleTimeoutSec: 120,
+  minUploadRate: 100, // a guess: modems were faster, and who attacks by slowness is slower
   connections: 15_000, // below the 20,000 descriptors a process commonly gets; each may need no second one
   connectionsPerAddress: 1_000, // a guess: an office behind one address
   agents: 2_000,

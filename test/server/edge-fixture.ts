@@ -50,7 +50,7 @@ export async function startEdge(
     headerBytes: 16_384,
     headerLines: 100,
     publicPort: () => 443,
-    ...{ trustedProxies: { matches: () => false }, logQuery: false },
+    ...{ trustedProxies: { matches: () => false }, logQuery: false, minUploadRate: 100 },
     timeouts,
     ...options,
   })

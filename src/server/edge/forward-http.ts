@@ -13,6 +13,7 @@ import {
 } from './headers.ts'
 import { forwardedLines, type Provenance } from './provenance.ts'
 import type { CheckedRequest } from './request-guard.ts'
+import { watchUpload } from './slow-upload.ts'
 import { upstreamErrorOf } from './upstream-error.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
 import type { Visit } from './visit.ts'
@@ -27,6 +28,8 @@ export interface ExchangeOptions {
   /** The port that visitors reach us at. */
   readonly publicPort: number
   readonly headerBytes: number
+  /** Bytes a second that an upload must have. */
+  readonly minUploadRate: number
   readonly pool: UpstreamPool
   /** Called once, when nothing more happens; with the error that the visitor was shown, if any. */
   readonly onDone: (outcome: Outcome, error?: EdgeError) => void
@@ -114,13 +117,17 @@ export class HttpExchange {
   }
 
   #upload(outgoing: ClientRequest): void {
-    const { visit } = this.#options
+    const { visit, checked, minUploadRate: minRate } = this.#options
     if (!visit.hasUpload) {
       outgoing.end()
       return
     }
     outgoing.flushHeaders() // the target may want to refuse before it has all
     visit.body.pipe(outgoing, { end: false })
+    if (checked.framing === 'length') {
+      const isHeldUp = () => outgoing.writableNeedDrain
+      watchUpload(visit, { minRate, isHeldUp, onSlow: () => this.#fail(edgeErrors.requestTimeout) })
+    }
     visit.body.once('end', () => {
       const trailers = trailerPairs(visit.rawTrailers)
       if (trailers.length > 0) outgoing.addTrailers(trailers)

@@ -22,6 +22,7 @@ export interface HttpsOptions {
   readonly gatewayHost: string
   readonly headerBytes: number
   readonly headerLines: number
+  readonly minUploadRate: number
   /** The port that visitors reach us at; known when listening. */
   readonly publicPort: () => number
   readonly timeouts?: Partial<VisitTimeouts>
@@ -99,7 +100,8 @@ export class HttpsEdge {
   }
 
   #serve(visit: Visit, origin: Origin): void {
-    const { registry, gatewayHost, headerLines, headerBytes, trustedProxies } = this.#options
+    const { registry, gatewayHost, headerLines, headerBytes } = this.#options
+    const { trustedProxies, minUploadRate } = this.#options
     const { serverName, isShared, visitor } = origin
     const { rawHeaders } = visit.head
     const checked = checkRequest(visit.head, { serverName, isShared, headerLines })
@@ -126,7 +128,7 @@ export class HttpsEdge {
       return
     }
     const exchange = new HttpExchange({
-      ...{ visit, checked, route, visitor, from, requestId, headerBytes },
+      ...{ visit, checked, route, visitor, from, requestId, headerBytes, minUploadRate },
       publicPort: this.#options.publicPort(),
       pool: this.#pool,
       onDone: (outcome, error) => done(outcome, error, route.holder.id),
