@@ -28,16 +28,20 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
   const { createLogger } = await import('./logger.ts')
   const log = createLogger(config)
   life.useLogger(log)
-  const { endOfLifeNotice, programVersion } = await import('./version.ts')
+  const { endOfLifeNotice, hasPatchedHttp2, programVersion } = await import('./version.ts')
   const notice = endOfLifeNotice(process.version)
   if (notice) log.warn(notice)
   for (const sentence of ignored) log.warn(sentence)
+  if (config.http2 === 'on' && !hasPatchedHttp2(process.version)) {
+    log.warn(`Node ${process.version} has known holes in HTTP/2, which HTTP2=on opens to visitors`)
+  }
 
   const { Gateway } = await import('../server/gateway.ts')
   const { directory, certificates } = await openCertificates(config, log)
   const gateway = new Gateway({
     ...config,
     version: programVersion(),
+    http2: config.http2 === 'on' || (config.http2 === 'auto' && hasPatchedHttp2(process.version)),
     jwtSecrets: config.jwtSecrets.map((secret) => secret.reveal()),
     shutdownGraceMs: config.shutdownGraceSec * 1000,
     certificates,

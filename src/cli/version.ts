@@ -17,3 +17,17 @@ export function endOfLifeNotice(nodeVersion: string): string | undefined {
     ? `Node ${line} gets no security fixes any more; use a supported one, such as 24`
     : undefined
 }
+
+/**
+ * Whether this Node has the fixes without which HTTP/2 is no protocol for strangers (CVE-2026-56846,
+ * CVE-2026-56848). Lines that have ended got none.
+ */
+export function hasPatchedHttp2(nodeVersion: string): boolean {
+  const [line = 0, minor = 0] = nodeVersion.replace(/^v/, '').split('.').map(Number)
+  const patchedSince = new Map([
+    [22, 23],
+    [24, 21],
+    [26, 10],
+  ])
+  return line > 26 || minor >= (patchedSince.get(line) ?? Number.POSITIVE_INFINITY)
+}

@@ -32,6 +32,7 @@ export interface ServerConfig
   extends Omit<Values<typeof nameFields>, 'tcpPorts' | 'trustedProxies'>,
     Omit<Values<typeof accessFields>, 'jwtSecret'>,
     Omit<Values<typeof certificateFields>, 'acmeEnv'>,
+    Values<typeof protocolFields>,
     LogSettings,
     Values<typeof closingFields>,
     Values<typeof accessLogFields> {
@@ -115,6 +116,15 @@ const certificateFields = {
   ),
 }
 
+const protocolFields = {
+  http2: withDefault(
+    'HTTP2',
+    choice(['auto', 'on', 'off']),
+    'auto',
+    'Whether visitors may have HTTP/2. `auto`: where the Node that runs it is patched (22.23, 24.21, 26.10 or newer of these lines), for older ones can be made to crash by it.',
+  ),
+}
+
 const limitFields = {
   connections: withDefault(
     'MAX_CONNECTIONS',
@@ -127,6 +137,12 @@ const limitFields = {
     integer({ min: 1, max: 1_000_000 }),
     '1000',
     'Visitors connected at one time from one IP address.',
+  ),
+  streamsPerConnection: withDefault(
+    'MAX_STREAMS_PER_CONNECTION',
+    integer({ min: 1, max: 1000 }),
+    '100',
+    "Requests at one time on one visitor's connection, with HTTP/2.",
   ),
   agents: withDefault(
     'MAX_AGENTS',
@@ -194,6 +210,7 @@ export const serverSections: readonly Section[] = [
   { title: 'names and ports', fields: nameFields },
   { title: 'access', fields: accessFields },
   { title: 'certificates', fields: certificateFields },
+  { title: 'protocols', fields: protocolFields },
   { title: 'limits', fields: limitFields },
   { title: 'running', fields: { ...closingFields, ...logFields, ...accessLogFields } },
 ]
@@ -207,7 +224,6 @@ const laterKeys = [
   'ACME_EMAIL',
   'ACME_PROFILE',
   'DASHBOARD_PASSWORD',
-  'HTTP2',
   'REVOCATIONS_FILE',
 ]
 
@@ -227,6 +243,7 @@ export function parseServerConfig(
   const names = readFields(nameFields, source, problems)
   const { jwtSecret, ...access } = readFields(accessFields, source, problems)
   const certificates = readFields(certificateFields, source, problems)
+  const protocols = readFields(protocolFields, source, problems)
   const limits = readFields(limitFields, source, problems)
   const rest = readFields({ ...closingFields, ...logFields, ...accessLogFields }, source, problems)
 
@@ -252,6 +269,7 @@ export function parseServerConfig(
     ...names,
     ...access,
     ...certificates,
+    ...protocols,
     ...rest,
     jwtSecrets: [jwtSecret],
     acmeEnv: certificates.acmeEnv ?? 'off',

@@ -34,6 +34,8 @@ export interface GatewayOptions {
   readonly dashboardBind: string
   /** Whoever signs with one of these may register. */
   readonly jwtSecrets: readonly string[]
+  /** Whether visitors may have HTTP/2. */
+  readonly http2: boolean
   /** How long `close()` lets running streams go on. */
   readonly shutdownGraceMs: number
   readonly limits?: Partial<GatewayLimits>
@@ -72,7 +74,7 @@ export class Gateway {
     const { gatewayHost, tunnelHost, bindAddress, jwtSecrets, logQuery = false, log } = options
     const { trustedProxies = { matches: () => false } } = options
     const limits = { ...defaultLimits, ...options.limits }
-    const { headerBytes, headerLines, minUploadRate, headerTimeoutSec, idleTimeoutSec } = limits
+    const { headerLines, headerTimeoutSec, idleTimeoutSec } = limits
     const ownNames = [gatewayHost, tunnelHost]
     const registry = options.registry ?? new MemoryRegistry<Route>()
     const isKnown = (name: string) => ownNames.includes(name) || registry.lookup(name) !== undefined
@@ -85,9 +87,9 @@ export class Gateway {
     const context = { registry, gatewayHost, tunnelHost, certificates, connections, counters, log }
     const agents = createAgentPort({ ...context, tunnels })
     const https = new HttpsEdge({
-      ...{ ...context, headerBytes, headerLines, publicPort, trustedProxies, logQuery },
+      ...{ ...context, ...limits, publicPort, trustedProxies, logQuery },
       timeouts: { headerMs: headerTimeoutSec * 1000, idleMs: idleTimeoutSec * 1000 },
-      minUploadRate,
+      http2: options.http2,
     })
     const edge = createPublicPort({ ...context, https, agents })
     const http = createHttpRedirector({ isKnown, publicPort, headerLines, connections })

@@ -14,6 +14,8 @@ export interface GatewayLimits {
   readonly connections: number
   /** Visitors' connections at once from one address. */
   readonly connectionsPerAddress: number
+  /** Requests at once on one visitor's connection, with HTTP/2. */
+  readonly streamsPerConnection: number
   /** Admitted agents. */
   readonly agents: number
   /** Agents' connections that are not admitted yet, TLS handshake included. */
@@ -28,6 +30,7 @@ export const defaultLimits: GatewayLimits = {
   minUploadRate: 100, // a guess: modems were faster, and who attacks by slowness is slower
   connections: 15_000, // below the 20,000 descriptors a process commonly gets; each may need no second one
   connectionsPerAddress: 1_000, // a guess: an office behind one address
+  streamsPerConnection: 100, // as RFC 9113 §6.5.2 recommends at least
   agents: 2_000,
   pendingAgents: 1_000, // all agents at once after a restart, twice 500
 }

@@ -9,7 +9,7 @@ import { parseCommandLine } from '../../src/cli/arguments.ts'
 import { exitCodeOf } from '../../src/cli/exit-codes.ts'
 import { describeError } from '../../src/cli/print-error.ts'
 import { serverUsage } from '../../src/cli/server-usage.ts'
-import { endOfLifeNotice } from '../../src/cli/version.ts'
+import { endOfLifeNotice, hasPatchedHttp2 } from '../../src/cli/version.ts'
 import { agentSections } from '../../src/config/agent.ts'
 import { serverSections } from '../../src/config/server.ts'
 import { CodedError } from '../../src/errors.ts'
@@ -118,7 +118,12 @@ t.test('everything that is wrong with the environment is told at once', async (t
 
 t.test('--check says what the configuration amounts to', async (t) => {
   const dir = t.testdir({ certs: {} })
-  const env = { ...names, JWT_SECRET: secret, TLS_CERT_DIR: `${dir}/certs`, HTTP2: 'on' }
+  const env = {
+    ...names,
+    JWT_SECRET: secret,
+    TLS_CERT_DIR: `${dir}/certs`,
+    DASHBOARD_PASSWORD: 'on',
+  }
   const { code, stdout, stderr } = await run(t, 'server', ['--check'], { env })
   t.strictSame([code, stderr], [0, ''])
   t.match(stdout, /^configuration ok\n/)
@@ -131,7 +136,7 @@ t.test('--check says what the configuration amounts to', async (t) => {
   ]) {
     t.match(stdout, word)
   }
-  t.match(stdout, 'warning: HTTP2 has no effect')
+  t.match(stdout, 'warning: DASHBOARD_PASSWORD has no effect')
   t.notMatch(stdout, secret)
   const missing = { ...env, TLS_CERT_DIR: `${dir}/none` }
   t.match(await run(t, 'server', ['--check'], { env: missing }), {
@@ -396,3 +401,20 @@ function seen(child: ChildProcess, word: string): Promise<void> {
     child.once('exit', () => reject(new Error(`ended without "${word}": ${soFar}`)))
   })
 }
+
+t.test('HTTP/2 is for strangers only where Node has the fixes', async (t) => {
+  for (const [version, isPatched] of [
+    ['v20.20.2', false],
+    ['v22.22.9', false],
+    ['v22.23.0', true],
+    ['v23.99.0', false],
+    ['v24.20.0', false],
+    ['v24.21.0', true],
+    ['v25.99.0', false],
+    ['v26.9.0', false],
+    ['v26.10.0', true],
+    ['v27.0.0', true],
+  ] as const) {
+    t.equal(hasPatchedHttp2(version), isPatched, version)
+  }
+})

@@ -27,9 +27,11 @@ t.test('the three names and a source of certificates are enough', async (t) => {
     dashboardBind: '127.0.0.1',
     acmeEnv: 'development',
     acmeCache: './cert-cache',
+    http2: 'auto',
     limits: {
       connections: 15_000,
       connectionsPerAddress: 1000,
+      streamsPerConnection: 100,
       agents: 2000,
       pendingAgents: 1000,
       headerBytes: 65_536,
@@ -272,7 +274,7 @@ __proto__=polluted
 
 t.test('what would have no effect is said', async (t) => {
   const env = {
-    HTTP2: 'off',
+    DASHBOARD_PASSWORD: 'off',
     TRUSTED_PROXIES: '',
     PATH: '/bin',
     GATEWAY_HOTS: 'x',
@@ -286,9 +288,11 @@ t.test('what would have no effect is said', async (t) => {
     'TUNNEL_PORT',
     'DB_PORT',
   ]
-  t.strictSame(findIgnoredKeys(env), ['HTTP2 has no effect: it is not in this version yet'])
+  t.strictSame(findIgnoredKeys(env), [
+    'DASHBOARD_PASSWORD has no effect: it is not in this version yet',
+  ])
   t.strictSame(findIgnoredKeys(env, keysOfFile), [
-    'HTTP2 has no effect: it is not in this version yet',
+    'DASHBOARD_PASSWORD has no effect: it is not in this version yet',
     'GATEWAY_HOTS has no effect: did you mean GATEWAY_HOST?',
     'log_level has no effect: did you mean LOG_LEVEL?',
   ])

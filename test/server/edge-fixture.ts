@@ -49,6 +49,8 @@ export async function startEdge(
     ...{ registry, gatewayHost: names.gatewayHost, counters, log },
     headerBytes: 16_384,
     headerLines: 100,
+    http2: true,
+    streamsPerConnection: 10,
     publicPort: () => 443,
     ...{ trustedProxies: { matches: () => false }, logQuery: false, minUploadRate: 100 },
     timeouts,

@@ -190,7 +190,7 @@ function options(t: Test, some: Partial<GatewayOptions>) {
     ...{ version: '1.2.3', gatewayHost: 'gateway.test', tunnelHost: 'tunnel.test' },
     ...{ gatewayPort: 0, tunnelPort: 0, httpPort: 0, dashboardPort: 0 },
     ...{ bindAddress: '127.0.0.1', dashboardBind: '127.0.0.1' },
-    ...{ jwtSecrets: [testSecret], shutdownGraceMs: 1_000, log },
+    ...{ jwtSecrets: [testSecret], shutdownGraceMs: 1_000, http2: true, log },
     certificates: (decide) => {
       gate = decide
       return {

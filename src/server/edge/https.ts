@@ -7,13 +7,14 @@ import type { Counters } from './counters.ts'
 import { type EdgeError, edgeErrors, sendError } from './error-page.ts'
 import { HttpExchange } from './forward-http.ts'
 import { Http1Server } from './http1-server.ts'
+import { Http2Server } from './http2-server.ts'
 import { provenanceOf, type TrustedProxies } from './provenance.ts'
 import { checkRequest } from './request-guard.ts'
 import { requestIdOf } from './request-id.ts'
 import { SharedConnection } from './shared-connection.ts'
 import { UpstreamPool } from './upstream-pool.ts'
 import type { RequestHead, Visit } from './visit.ts'
-import type { Origin, VisitServer, VisitTimeouts } from './visit-server.ts'
+import type { Origin, VisitServer, VisitServerOptions, VisitTimeouts } from './visit-server.ts'
 import { visitorOf } from './visitor.ts'
 
 export interface HttpsOptions {
@@ -23,6 +24,9 @@ export interface HttpsOptions {
   readonly headerBytes: number
   readonly headerLines: number
   readonly minUploadRate: number
+  /** Whether visitors may have HTTP/2 (by ALPN), and how many requests at once on a connection. */
+  readonly http2: boolean
+  readonly streamsPerConnection: number
   /** The port that visitors reach us at; known when listening. */
   readonly publicPort: () => number
   readonly timeouts?: Partial<VisitTimeouts>
@@ -44,6 +48,7 @@ const defaultTimeouts: VisitTimeouts = { headerMs: 10_000, idleMs: 120_000 }
 export class HttpsEdge {
   readonly #options: HttpsOptions
   readonly #http1: VisitServer
+  readonly #http2: VisitServer | undefined
   readonly #accessLog: AccessLog
   readonly #pool = new UpstreamPool()
   #isClosing = false
@@ -52,13 +57,24 @@ export class HttpsEdge {
     this.#options = options
     const { counters, log, logQuery: hasQuery } = options
     this.#accessLog = new AccessLog({ counters, log, hasQuery })
-    this.#http1 = new Http1Server({
-      headerBytes: options.headerBytes,
+    const { headerBytes, headerLines, streamsPerConnection: concurrentStreams } = options
+    const serverOptions: VisitServerOptions = {
+      headerBytes,
       timeouts: { ...defaultTimeouts, ...options.timeouts },
       serve: (visit, origin) => this.#serveGuarded(visit, origin),
       onUnreadable: (...refused) => this.#logUnreadable(...refused),
-    })
+    }
+    this.#http1 = new Http1Server(serverOptions)
+    if (options.http2) {
+      this.#http2 = new Http2Server({ ...serverOptions, headerLines, concurrentStreams })
+    }
     options.registry.on('release', this.#onRelease)
+  }
+
+  /** What to agree on by ALPN, of what a visitor offers. */
+  chooseProtocol(offered: readonly string[]): string | undefined {
+    const spoken = this.#http2 === undefined ? ['http/1.1'] : ['h2', 'http/1.1']
+    return spoken.find((protocol) => offered.includes(protocol))
   }
 
   /** Takes a connection after its handshake. `serverName`, canonical, is the name it was made for. */
@@ -70,21 +86,22 @@ export class HttpsEdge {
     socket.on('error', () => {}) // its close says the same
     const shared = new SharedConnection(socket, serverName, this.#options.registry)
     const isShared = (host: string) => shared.isFor(host)
-    this.#http1.accept(socket, { serverName, isShared, visitor: visitorOf(socket) })
+    const server = socket.alpnProtocol === 'h2' && this.#http2 ? this.#http2 : this.#http1
+    server.accept(socket, { serverName, isShared, visitor: visitorOf(socket) })
   }
 
   /** No requests after those that are being served; connections close as they become idle. */
   drain(): void {
     this.#isClosing = true
     this.#pool.close()
-    this.#http1.drain()
+    for (const server of [this.#http1, this.#http2]) server?.drain()
   }
 
   /** The end; what is still being served is broken off. */
   close(): void {
     this.drain()
     this.#options.registry.off('release', this.#onRelease)
-    this.#http1.close()
+    for (const server of [this.#http1, this.#http2]) server?.close()
   }
 
   readonly #onRelease = (route: Route) => this.#pool.release(route)

@@ -59,7 +59,7 @@ export function createPublicPort(options: PublicOptions): Server {
   const doors: Doors = {
     http: createTlsAcceptor({
       ...tls,
-      alpn: (_name, offered) => offered.find((protocol) => protocol === 'http/1.1'),
+      alpn: (_name, offered) => https.chooseProtocol(offered),
       onConnection: (socket, name) => https.accept(socket, name),
     }),
     // Without ALPN: what the target speaks, only the visitor knows.
