@@ -6,9 +6,12 @@ import { type Ack, AckError, formatMessage, type Message } from '../protocol/mes
 import { CAPABILITIES } from '../protocol/version.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { Registry } from '../registry/registry.ts'
+import { portOfName, sshName } from './claims.ts'
 import { readMessages, sendMessage } from './control.ts'
+import type { TcpPorts } from './edge/tcp-ports.ts'
 import { reasonOf, ServerError } from './errors.ts'
-import { type OfferedRoute, offeredRoutes, Refusal } from './offer.ts'
+import { namesOf, type OfferedRoute, offeredRoutes, Refusal } from './offer.ts'
+import type { RouteStatus } from './status.ts'
 import { Tunnel } from './tunnel.ts'
 import type { Route } from './upstream.ts'
 
@@ -19,6 +22,8 @@ const refusalTimeoutMs = 5_000
 
 export interface AdmissionOptions {
   readonly registry: Registry<Route>
+  /** Where the ports come from that agents ask for. */
+  readonly ports: Pick<TcpPorts, 'open' | 'close'>
   readonly jwtSecrets: readonly string[]
   /** The gateway's own, which no agent may claim. */
   readonly ownNames: readonly string[]
@@ -45,7 +50,7 @@ export async function admit(session: Session, options: AdmissionOptions): Promis
   try {
     const first = await inTime(session, messages.next())
     if (first.done) throw new Refusal('BAD_REGISTER', AckError.badRegister)
-    return register(session, control, first.value, messages, options)
+    return await register(session, control, first.value, messages, options)
   } catch (error) {
     if (session.isClosed) throw reasonOf(error as Error)
     const refusal = refusalOf(error)
@@ -56,39 +61,51 @@ export async function admit(session: Session, options: AdmissionOptions): Promis
   }
 }
 
-/** All in one tick, so that nothing of the agent's is there before its claims are. */
-function register(
+async function register(
   session: Session,
   control: MuxStream,
   message: Message,
   messages: AsyncIterable<Message>,
   options: AdmissionOptions,
-): Tunnel {
-  if (session.isClosed) throw new ServerError('SERVER_CONTROL_ENDED', 'the session ended')
+): Promise<Tunnel> {
   if (message.type !== 'register') throw new Refusal('BAD_REGISTER', AckError.badRegister)
+  const { registry, remoteAddress } = options
   const identity = identityOf(message.token, options.jwtSecrets)
   const offered = offeredRoutes(message, options.ownNames)
-  const refusal = options.refusal?.()
-  if (refusal !== undefined) throw refusal
+  checkWelcome(session, options)
+  const ports = await openPorts(offered, options.ports)
 
+  // From here on all in one tick, so that nothing of the agent's is there before its claims are.
   const { agent: info = {}, capabilities } = message
-  const { registry, remoteAddress } = options
   const id = randomBytes(6).toString('hex')
   const tunnel = new Tunnel({
     ...{ id, session, control, messages },
     ...{ identity, info, capabilities, remoteAddress },
   })
-  const routes = claim(registry, tunnel, offered)
-  tunnel.start(routes, (reason) => {
+  try {
+    checkWelcome(session, options)
+    claim(registry, tunnel, offered, ports)
+  } catch (error) {
+    options.ports.close(ports.values())
+    throw error
+  }
+  // Ports that are claimed close with the release of their names.
+  tunnel.start(statusOf(offered, ports), (reason) => {
     registry.release(tunnel)
     options.onEnd(tunnel, reason)
   })
-  const hosts = routes.map(({ name }) => name)
   // An agent that takes no new streams serves the names no more; another one may, from now on.
   session.once('goAway', () => registry.release(tunnel))
   options.onStart(tunnel)
-  sendMessage(control, { type: 'ack', ok: true, capabilities: CAPABILITIES, session: id, hosts })
+  sendMessage(control, ackOf(id, offered, ports))
   return tunnel
+}
+
+/** @throws Refusal, or ServerError SERVER_CONTROL_ENDED for an agent that is leaving already. */
+function checkWelcome(session: Session, { refusal: ask }: AdmissionOptions): void {
+  if (!session.canOpen) throw new ServerError('SERVER_CONTROL_ENDED', 'the session ended')
+  const refusal = ask?.()
+  if (refusal !== undefined) throw refusal
 }
 
 function identityOf(token: string, secrets: readonly string[]): Identity {
@@ -99,16 +116,63 @@ function identityOf(token: string, secrets: readonly string[]): Identity {
   }
 }
 
-function claim(registry: Registry<Route>, holder: Tunnel, offered: OfferedRoute[]): Route[] {
-  const routes = offered.map((route) => ({ ...route, holder }))
+/** The public ports by their routes' keys. @throws Refusal PORT_NOT_ALLOWED, PORT_TAKEN */
+async function openPorts(
+  offered: readonly OfferedRoute[],
+  ports: AdmissionOptions['ports'],
+): Promise<Map<string, number>> {
+  const wanted = offered.flatMap(({ key, listenPort }) =>
+    listenPort === undefined ? [] : [{ key, listenPort }],
+  )
+  const opened = await ports.open(wanted.map(({ listenPort }) => listenPort))
+  return new Map(wanted.map(({ key }, index) => [key, opened[index] as number]))
+}
+
+/** @throws Refusal HOST_TAKEN, PORT_TAKEN, SSH_TAKEN */
+function claim(
+  registry: Registry<Route>,
+  holder: Tunnel,
+  offered: readonly OfferedRoute[],
+  ports: ReadonlyMap<string, number>,
+): void {
+  const routes = offered.flatMap((route) => {
+    const { key, mode, target, alpn, idleTimeoutMs } = route
+    const shared = { key, mode, target, alpn, idleTimeoutMs, holder }
+    return namesOf(route, ports.get(key)).map((name) => ({ ...shared, name }))
+  })
   try {
     registry.claim(routes)
-    return routes
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error
-    const taken = routes.find(({ name }) => name === error.claimedName)
-    throw new Refusal('HOST_TAKEN', AckError.hostTaken(taken?.key ?? error.claimedName))
+    const name = error.claimedName
+    throw takenRefusal(name, routes.find((route) => route.name === name)?.key ?? name)
   }
+}
+
+function takenRefusal(name: string, key: string): Refusal {
+  const port = portOfName(name)
+  if (name === sshName) return new Refusal('SSH_TAKEN', AckError.sshTaken(key))
+  if (port !== undefined) return new Refusal('PORT_TAKEN', AckError.portTaken(port))
+  return new Refusal('HOST_TAKEN', AckError.hostTaken(key))
+}
+
+function statusOf(
+  offered: readonly OfferedRoute[],
+  ports: ReadonlyMap<string, number>,
+): RouteStatus[] {
+  return offered.map(({ hostname: name, key, isSsh, mode, target }) => {
+    return { name, port: ports.get(key), isSsh, mode, target }
+  })
+}
+
+function ackOf(
+  session: string,
+  offered: readonly OfferedRoute[],
+  ports: ReadonlyMap<string, number>,
+): Ack {
+  const hosts = offered.flatMap(({ hostname }) => hostname ?? [])
+  const answer = { type: 'ack', ok: true, capabilities: CAPABILITIES, session, hosts } as const
+  return ports.size > 0 ? { ...answer, ports } : answer
 }
 
 /** The control stream. Whatever else the agent opens is reset. */

@@ -1,7 +1,8 @@
-import { createServer, type Server } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import type { Logger } from '../log.ts'
 import { createTlsAcceptor } from '../transport/tls-acceptor.ts'
 import type { CertificateSource } from './certificate-source.ts'
+import type { Connections } from './edge/connections.ts'
 import { LimitedLog } from './edge/limited-log.ts'
 import type { Tunnels } from './tunnels.ts'
 
@@ -11,6 +12,8 @@ export interface AgentPortOptions {
   readonly gatewayHost: string
   readonly tunnelHost: string
   readonly tunnels: Tunnels
+  /** Knows whose the connections are that come by the public port. */
+  readonly connections: Connections
   readonly log: Logger
 }
 
@@ -19,8 +22,9 @@ export const agentProtocol = 'gotunnel'
 
 /** The port that agents connect to. Not listening yet; takes connections from elsewhere by `emit('connection', …)`. */
 export function createAgentPort(options: AgentPortOptions): Server {
-  const { certificates, gatewayHost, tunnelHost, tunnels, log } = options
+  const { certificates, gatewayHost, tunnelHost, tunnels, connections, log } = options
   const failures = new LimitedLog(log, 'info', 'TLS handshake failed')
+  const remoteAddressOf = (socket: Socket) => connections.visitorOf(socket).remoteAddress
   const acceptor = createTlsAcceptor({
     // An agent that skips verification may ask for any name: that is no reason to make a certificate.
     certificateFor: async (name) => {
@@ -30,7 +34,8 @@ export function createAgentPort(options: AgentPortOptions): Server {
     },
     defaultName: tunnelHost,
     alpn: (_name, offered) => offered.find((protocol) => protocol === agentProtocol),
-    onConnection: (socket) => tunnels.accept(socket),
+    onConnection: (socket) => tunnels.accept(socket, remoteAddressOf(socket)),
+    remoteAddressOf,
     onError: (error, remoteAddress) => failures.write({ remoteAddress, reason: error.message }),
   })
   return createServer(

@@ -19,6 +19,8 @@ export type ServerErrorCode =
   | 'SERVER_HEARTBEAT_LOST'
   /** An agent's token expired while its session lived. */
   | 'SERVER_TOKEN_EXPIRED'
+  /** A connection from a trusted proxy does not begin with a PROXY header, or with a broken one. */
+  | 'SERVER_PROXY_HEADER'
 
 export class ServerError extends CodedError<ServerErrorCode> {}
 

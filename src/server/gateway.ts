@@ -4,12 +4,17 @@ import { MemoryRegistry } from '../registry/memory-registry.ts'
 import type { Registry } from '../registry/registry.ts'
 import { createAgentPort } from './agent-port.ts'
 import type { CertificateSource } from './certificate-source.ts'
+import { isHostname } from './claims.ts'
 import { createDashboardServer } from './dashboard/server.ts'
 import { Connections } from './edge/connections.ts'
 import { Counters } from './edge/counters.ts'
 import { createHttpRedirector } from './edge/http.ts'
 import { HttpsEdge } from './edge/https.ts'
+import type { TrustedProxies } from './edge/provenance.ts'
 import { createPublicPort } from './edge/public.ts'
+import { Reception } from './edge/reception.ts'
+import { TcpEdge } from './edge/tcp-edge.ts'
+import { type PortRange, TcpPorts } from './edge/tcp-ports.ts'
 import { ServerError } from './errors.ts'
 import { defaultLimits, type GatewayLimits } from './limits.ts'
 import { Listeners } from './listeners.ts'
@@ -32,6 +37,8 @@ export interface GatewayOptions {
   /** For all listeners but the dashboard's; undefined: all addresses, IPv6 and IPv4. */
   readonly bindAddress?: string | undefined
   readonly dashboardBind: string
+  /** Public ports that agents may ask for; default: none. */
+  readonly tcpPorts?: { readonly ranges: readonly PortRange[] }
   /** Whoever signs with one of these may register. */
   readonly jwtSecrets: readonly string[]
   /** Whether visitors may have HTTP/2. */
@@ -39,8 +46,11 @@ export interface GatewayOptions {
   /** How long `close()` lets running streams go on. */
   readonly shutdownGraceMs: number
   readonly limits?: Partial<GatewayLimits>
-  /** Whose word on who the visitor is counts; default: nobody's. */
-  readonly trustedProxies?: { matches(address: string): boolean }
+  /**
+   * Whose word on who the visitor is counts, default: nobody's. Their connections begin with a PROXY
+   * header; and where that names one of them, its X-Forwarded-For is believed.
+   */
+  readonly trustedProxies?: TrustedProxies
   /** Whether the access log has queries; default: no. */
   readonly logQuery?: boolean
   /**
@@ -63,6 +73,7 @@ export class Gateway {
   readonly #https: HttpsEdge
   readonly #dashboard: Server
   readonly #listeners: Listeners
+  readonly #tcpPorts: TcpPorts
   /** What visitors see, also while we drain and listen no more. */
   #publicPort: number
   #startedAtMs: number | undefined
@@ -77,13 +88,20 @@ export class Gateway {
     const { headerLines, headerTimeoutSec, idleTimeoutSec } = limits
     const ownNames = [gatewayHost, tunnelHost]
     const registry = options.registry ?? new MemoryRegistry<Route>()
-    const isKnown = (name: string) => ownNames.includes(name) || registry.lookup(name) !== undefined
+    const isKnown = (name: string) =>
+      ownNames.includes(name) || (isHostname(name) && registry.lookup(name) !== undefined)
+    // What is inside of a tls tunnel's TLS is none of our business, and so is its certificate.
+    const mayCertify = (name: string) => isKnown(name) && registry.lookup(name)?.mode !== 'tls'
     const publicPort = () => this.#publicPort
 
-    const certificates = options.certificates(isKnown)
+    const certificates = options.certificates(mayCertify)
     const connections = new Connections(limits)
-    const tunnels = new Tunnels({ registry, jwtSecrets, ownNames, limits, log })
+    const reception = new Reception({ connections, trustedProxies, log })
     const counters = this.#counters
+    const tcp = new TcpEdge({ counters, log })
+    const { ranges: allowed } = options.tcpPorts ?? { ranges: [] }
+    const ports = new TcpPorts({ allowed, bindAddress, registry, reception, tcp })
+    const tunnels = new Tunnels({ registry, ports, jwtSecrets, ownNames, limits, log })
     const context = { registry, gatewayHost, tunnelHost, certificates, connections, counters, log }
     const agents = createAgentPort({ ...context, tunnels })
     const https = new HttpsEdge({
@@ -91,8 +109,8 @@ export class Gateway {
       timeouts: { headerMs: headerTimeoutSec * 1000, idleMs: idleTimeoutSec * 1000 },
       http2: options.http2,
     })
-    const edge = createPublicPort({ ...context, https, agents })
-    const http = createHttpRedirector({ isKnown, publicPort, headerLines, connections })
+    const edge = createPublicPort({ ...context, reception, https, tcp, agents })
+    const http = createHttpRedirector({ isKnown, publicPort, headerLines, reception })
     const status = () => this.status()
     const dashboard = createDashboardServer({ status, allowedHosts: [gatewayHost] })
 
@@ -101,6 +119,7 @@ export class Gateway {
     this.#tunnels = tunnels
     this.#https = https
     this.#dashboard = dashboard
+    this.#tcpPorts = ports
     this.#listeners = new Listeners({
       public: {
         server: edge,
@@ -161,6 +180,7 @@ export class Gateway {
     // Nothing new: no connections, no agents, no requests after those that are being served.
     this.#listeners.stop()
     this.#tunnels.refuseAll()
+    this.#tcpPorts.close()
     this.#https.drain()
     const running = { visitors: this.#connections.openCount, agents: this.#tunnels.status().length }
     if (running.visitors > 0)

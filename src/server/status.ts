@@ -36,7 +36,7 @@ export interface ListenAddress {
 
 /** All since start, but for the two that say `open`. */
 export interface GatewayCounters {
-  /** Visitors' connections that are open now, on the public and the http port. */
+  /** Visitors' connections that are open now, on all public ports. */
   readonly openConnections: number
   readonly connections: number
   /** Closed at once, because a limit was reached. */
@@ -46,7 +46,7 @@ export interface GatewayCounters {
   readonly requests: number
   /** Requests that the gateway itself had to answer: 4xx and 5xx of its own, and broken transfers. */
   readonly failedRequests: number
-  /** Connections spliced in tcp mode. */
+  /** Connections in tcp and tls mode. */
   readonly tcpConnections: number
   readonly admittedAgents: number
   readonly refusedAgents: number
@@ -73,8 +73,14 @@ export interface SessionStatus {
   readonly routes: readonly RouteStatus[]
 }
 
+/** One tunnel of an agent's, by what visitors reach it. */
 export interface RouteStatus {
-  readonly name: string
+  /** The hostname, canonical; undefined where there is only a port. */
+  readonly name: string | undefined
+  /** The public port of its own. */
+  readonly port: number | undefined
+  /** Whether plain SSH on the public port is for this one. */
+  readonly isSsh: boolean
   readonly mode: Mode
   /** As the agent names it. */
   readonly target: string

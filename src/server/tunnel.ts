@@ -6,7 +6,7 @@ import { encodePreamble } from '../protocol/preamble.ts'
 import { sendMessage } from './control.ts'
 import { reasonOf, ServerError } from './errors.ts'
 import { Heartbeat } from './heartbeat.ts'
-import type { SessionStatus } from './status.ts'
+import type { RouteStatus, SessionStatus } from './status.ts'
 import type { Route, Upstream, Visitor } from './upstream.ts'
 
 /** What admission found out about an agent. */
@@ -34,7 +34,7 @@ export class Tunnel implements Upstream {
   readonly #agent: AdmittedAgent
   readonly #connectedSinceMs = Date.now()
   #heartbeat: Heartbeat | undefined
-  #routes: readonly Route[] = []
+  #routes: readonly RouteStatus[] = []
   #openStreams = 0
   #onDrained: (() => void) | undefined
 
@@ -45,7 +45,7 @@ export class Tunnel implements Upstream {
   }
 
   /** Begins to serve names that the registry gave it. `onEnd` is called once, in the tick the session ends. */
-  start(routes: readonly Route[], onEnd: (reason: Error | undefined) => void): void {
+  start(routes: readonly RouteStatus[], onEnd: (reason: Error | undefined) => void): void {
     this.#routes = routes
     this.#heartbeat = new Heartbeat({
       ping: () => this.#beat(),
@@ -109,13 +109,13 @@ export class Tunnel implements Upstream {
       streams: this.#openStreams,
       bytesIn: session.bytesRead,
       bytesOut: session.bytesWritten,
-      routes: this.#routes.map(({ name, mode, target }) => ({ name, mode, target })),
+      routes: this.#routes,
     }
   }
 
   /** Version 2 tells the visitor's address; in http mode X-Forwarded-For does, request by request. */
   #preamble(route: Route, visitor: Visitor): Buffer {
-    const isTold = route.mode === 'tcp' && this.#agent.capabilities.includes('proxy-preamble')
+    const isTold = route.mode !== 'http' && this.#agent.capabilities.includes('proxy-preamble')
     return encodePreamble({ hostname: route.key, ...(isTold && { addresses: visitor }) })
   }
 

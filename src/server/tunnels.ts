@@ -4,8 +4,7 @@ import type { LogFields, Logger } from '../log.ts'
 import { Session } from '../mux/index.ts'
 import { AckError } from '../protocol/messages.ts'
 import type { Registry } from '../registry/registry.ts'
-import { admit } from './admission.ts'
-import { remoteAddressOf } from './edge/visitor.ts'
+import { type AdmissionOptions, admit } from './admission.ts'
 import { ServerError } from './errors.ts'
 import type { GatewayLimits } from './limits.ts'
 import { Refusal } from './offer.ts'
@@ -15,6 +14,7 @@ import type { Route } from './upstream.ts'
 
 export interface TunnelsOptions {
   readonly registry: Registry<Route>
+  readonly ports: AdmissionOptions['ports']
   readonly jwtSecrets: readonly string[]
   readonly ownNames: readonly string[]
   readonly limits: Pick<GatewayLimits, 'agents' | 'pendingAgents'>
@@ -56,12 +56,11 @@ export class Tunnels {
   }
 
   /** Admits the agent at the other end of the transport, or refuses it. Never throws. */
-  accept(transport: TLSSocket): void {
-    const { registry, jwtSecrets, ownNames } = this.#options
-    const remoteAddress = remoteAddressOf(transport)
+  accept(transport: TLSSocket, remoteAddress: string): void {
+    const { registry, ports, jwtSecrets, ownNames } = this.#options
     const session = new Session(transport, { role: 'server' })
     admit(session, {
-      ...{ registry, jwtSecrets, ownNames, remoteAddress },
+      ...{ registry, ports, jwtSecrets, ownNames, remoteAddress },
       refusal: () => this.#refusal(),
       onStart: (tunnel) => this.#started(tunnel),
       onEnd: (tunnel, reason) => this.#ended(tunnel, reason),
@@ -96,10 +95,12 @@ export class Tunnels {
     this.#tunnels.add(tunnel)
     this.#admitted += 1
     const { agentId, agentName, agentVersion, routes } = tunnel.status()
+    const ports = routes.flatMap(({ port }) => port ?? [])
     this.#options.log.info('agent admitted', {
       session: tunnel.id,
       remoteAddress: tunnel.remoteAddress,
-      hosts: routes.map(({ name }) => name),
+      hosts: routes.flatMap(({ name }) => name ?? []),
+      ...(ports.length > 0 && { ports }),
       ...{ agentId, agentName, agentVersion },
     })
   }

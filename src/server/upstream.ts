@@ -22,11 +22,18 @@ export interface Upstream {
   open(route: Route, visitor: Visitor): Duplex
 }
 
-/** A public name, and what stands behind it. */
+/**
+ * A public name, and what stands behind it. Beside hostnames there are those of claims.ts; a tunnel that
+ * has several has a route for each.
+ */
 export interface Route extends Claim<Upstream> {
   /** The name to the letter as the agent registered it: what its preamble must carry (Go agents compare bytes). */
   readonly key: string
   readonly mode: Mode
   /** The agent's own name for the target. For logs and the status page only. */
   readonly target: string
+  /** What visitors in tcp mode are offered by ALPN, the best first; absent: ALPN is not answered. */
+  readonly alpn?: readonly string[] | undefined
+  /** After how long without a byte either way a connection is ended, in tcp and tls mode; absent: never. */
+  readonly idleTimeoutMs?: number | undefined
 }

@@ -30,6 +30,8 @@ export interface TlsAcceptorOptions {
    * socket's `servername`. The owner attaches its `error` listener at once.
    */
   readonly onConnection: (socket: tls.TLSSocket, hostname: string) => void
+  /** Who is at the other end, where the socket does not know: a proxy stands between. */
+  readonly remoteAddressOf?: (socket: Socket) => string
   /** A connection that failed before that; it is closed already. */
   readonly onError: (error: TransportError, remoteAddress: string) => void
 }
@@ -50,7 +52,7 @@ export function createTlsAcceptor(options: TlsAcceptorOptions): Server {
   const servers = new NamedServers(options)
   const acceptor = new Server({ allowHalfOpen: true, noDelay: true })
   acceptor.on('connection', (socket: Socket) => {
-    const remoteAddress = socket.remoteAddress ?? 'unknown'
+    const remoteAddress = addressOf(socket, options)
     // Nobody else listens while we wait for a certificate.
     socket.on('error', () => {})
     accept(socket, servers, options).catch((error) => {
@@ -139,12 +141,16 @@ class NamedServers {
     })
     server.on('secureConnection', (socket) => owner.onConnection(socket, hostname))
     server.on('tlsClientError', (error, socket) => {
-      const remoteAddress = socket.remoteAddress ?? 'unknown'
+      const remoteAddress = addressOf(socket, this.#options)
       socket.destroy()
       owner.onError(toTransportError(error, hostname), remoteAddress)
     })
     return server
   }
+}
+
+function addressOf(socket: Socket, { remoteAddressOf }: TlsAcceptorOptions): string {
+  return remoteAddressOf?.(socket) || socket.remoteAddress || 'unknown'
 }
 
 type Offer = { protocols: string[] }

@@ -6,7 +6,7 @@ import { html } from '../../src/server/dashboard/html.ts'
 import { statusPage } from '../../src/server/dashboard/page.ts'
 import { createDashboardServer } from '../../src/server/dashboard/server.ts'
 import { bytesWords, clipped, countWords, durationWords } from '../../src/server/dashboard/words.ts'
-import type { GatewayStatus, SessionStatus } from '../../src/server/status.ts'
+import type { GatewayStatus, RouteStatus, SessionStatus } from '../../src/server/status.ts'
 
 const NOW = Date.parse('2026-03-01T12:00:00Z')
 
@@ -123,8 +123,8 @@ t.test('the page', async (t) => {
         agentVersion: payload,
         agentPlatform: payload,
         routes: [
-          { name: 'app.example.com', mode: 'http', target: payload },
-          { name: 'ssh.example.com', mode: 'tcp', target: payload },
+          route({ name: 'app.example.com', mode: 'http', target: payload }),
+          route({ name: 'ssh.example.com', target: payload }),
         ],
       })
       const tags = tagsOf(statusPage(statusWith([hostile]), NOW))
@@ -281,11 +281,15 @@ function session(changes: Partial<SessionStatus>): SessionStatus {
     bytesIn: 1536 * 1024,
     bytesOut: 900,
     routes: [
-      { name: 'app.example.com', mode: 'http', target: '127.0.0.1:3000' },
-      { name: 'ssh.example.com', mode: 'tcp', target: ':22' },
+      route({ name: 'app.example.com', mode: 'http', target: '127.0.0.1:3000' }),
+      route({ name: 'ssh.example.com', target: ':22' }),
     ],
     ...changes,
   }
+}
+
+function route(changes: Partial<RouteStatus>): RouteStatus {
+  return { name: undefined, port: undefined, isSsh: false, mode: 'tcp', target: ':1', ...changes }
 }
 
 function statusWith(

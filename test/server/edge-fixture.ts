@@ -8,11 +8,14 @@ import { listen } from '../../src/net/listen.ts'
 import { splice } from '../../src/net/splice.ts'
 import type { Mode } from '../../src/protocol/messages.ts'
 import { MemoryRegistry } from '../../src/registry/memory-registry.ts'
-import { Connections } from '../../src/server/edge/connections.ts'
+import { Connections, type ConnectionsOptions } from '../../src/server/edge/connections.ts'
 import { Counters } from '../../src/server/edge/counters.ts'
 import { createHttpRedirector } from '../../src/server/edge/http.ts'
 import { HttpsEdge, type HttpsOptions } from '../../src/server/edge/https.ts'
 import { createPublicPort } from '../../src/server/edge/public.ts'
+import { Reception, type ReceptionOptions } from '../../src/server/edge/reception.ts'
+import { TcpEdge } from '../../src/server/edge/tcp-edge.ts'
+import { TcpPorts, type TcpPortsOptions } from '../../src/server/edge/tcp-ports.ts'
 import type { VisitTimeouts } from '../../src/server/edge/visit-server.ts'
 import type { Route, Upstream, Visitor } from '../../src/server/upstream.ts'
 import { opensslPair, RecordingLog } from '../certs/support.ts'
@@ -24,7 +27,7 @@ let pair: KeyAndChain | undefined
 /** An edge on free ports of the loopback, without agents: routes lead to origins by a fake upstream. */
 export async function startEdge(
   t: Test,
-  limits: Partial<EdgeLimits> = {},
+  { trustedProxies = noProxies, tcpPorts = [], ...limits }: Partial<EdgeOptions> = {},
   timeouts: Partial<VisitTimeouts> = {},
   options: Partial<HttpsOptions> = {},
 ) {
@@ -52,25 +55,30 @@ export async function startEdge(
     http2: true,
     streamsPerConnection: 10,
     publicPort: () => 443,
-    ...{ trustedProxies: { matches: () => false }, logQuery: false, minUploadRate: 100 },
+    ...{ trustedProxies: noProxies, logQuery: false, minUploadRate: 100 },
     timeouts,
     ...options,
   })
-  const context = { registry, certificates, connections, counters, https, agents, log, ...names }
+  const reception = new Reception({ connections, trustedProxies, log })
+  const tcp = new TcpEdge({ counters, log })
+  const shared = { registry, reception, tcp }
+  const ports = new TcpPorts({ ...shared, allowed: tcpPorts, bindAddress: '127.0.0.1' })
+  const context = { ...shared, certificates, connections, https, agents, log, ...names }
   const server = createPublicPort(context)
   const { port } = await listen(server, { port: 0, host: '127.0.0.1' })
   t.teardown(async () => {
     https.close()
     server.close()
+    ports.close()
     await connections.close(0)
     for (const socket of agentSockets) socket.destroy()
   })
 
   return {
-    ...{ port, registry, log, counters, connections, https, agentSockets },
+    ...{ port, ports, registry, log, counters, connections, reception, https, agentSockets },
     /** Has the name lead to an origin. */
-    route(name: string, upstream: Upstream, mode: Mode = 'http'): Route {
-      const route = { name, key: name, mode, target: 'origin', holder: upstream }
+    route(name: string, upstream: Upstream, mode: Mode = 'http', more: Partial<Route> = {}): Route {
+      const route = { name, key: name, mode, target: 'origin', holder: upstream, ...more }
       registry.claim([route])
       return route
     },
@@ -85,15 +93,19 @@ export async function startEdge(
   }
 }
 
-type EdgeLimits = ConstructorParameters<typeof Connections>[0]
+type EdgeOptions = ConnectionsOptions &
+  Pick<ReceptionOptions, 'trustedProxies'> & { readonly tcpPorts: TcpPortsOptions['allowed'] }
 
-export async function startRedirector(t: Test, publicPort: number) {
+const noProxies: ReceptionOptions['trustedProxies'] = { matches: () => false }
+
+export async function startRedirector(t: Test, publicPort: number, trustedProxies = noProxies) {
   const connections = new Connections({ connections: 3, connectionsPerAddress: 3 })
+  const reception = new Reception({ connections, trustedProxies, log: new RecordingLog() })
   const server = createHttpRedirector({
     isKnown: (name) => name === 'app.test',
     publicPort: () => publicPort,
     headerLines: 100,
-    connections,
+    reception,
   })
   const { port } = await listen(server, { port: 0, host: '127.0.0.1' })
   t.teardown(() => {

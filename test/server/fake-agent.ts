@@ -20,6 +20,7 @@ export function gateway(t: Test, options: Partial<AdmissionOptions> = {}) {
     const server = new Session(near, { role: 'server', pingIntervalMs: 0 })
     const admitted = admit(server, {
       registry,
+      ports: { open: async () => [], close: () => {} },
       jwtSecrets: [testSecret],
       ownNames: ['gateway.test', 'tunnel.test'],
       remoteAddress: '203.0.113.9',

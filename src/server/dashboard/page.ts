@@ -71,10 +71,12 @@ ${state}
 }
 
 function figures(sessions: readonly SessionStatus[], counters: GatewayCounters): Html {
-  const names = sessions.reduce((sum, session) => sum + session.routes.length, 0)
+  const routes = sessions.flatMap((session) => session.routes)
+  const names = routes.filter(({ name }) => name !== undefined).length
+  const ports = routes.filter(({ port }) => port !== undefined).length
   return html`<dl class="figures card">
 ${figure('Agents', sessions.length, `${countWords(counters.refusedAgents)} refused`)}
-${figure('Names', names, 'held by them')}
+${figure('Names', names, ports === 0 ? 'held by them' : `and ${countWords(ports)} ${ports === 1 ? 'port' : 'ports'} held by them`)}
 ${figure('Visitors', counters.openConnections, `${countWords(counters.connections)} since start`)}
 ${figure('Requests open', counters.openRequests, `${countWords(counters.requests)} since start`)}
 ${figure('TCP connections', counters.tcpConnections, 'since start')}
@@ -104,7 +106,7 @@ ${fact('Received', bytesWords(session.bytesIn))}
 ${fact('Sent', bytesWords(session.bytesOut))}
 </dl>
 <div class="scroll"><table>
-<thead><tr><th>Name</th><th>Mode</th><th>Target, as the agent names it</th></tr></thead>
+<thead><tr><th>Reached by</th><th>Mode</th><th>Target, as the agent names it</th></tr></thead>
 <tbody>
 ${session.routes.map((route) => routeRow(route, addresses))}
 </tbody>
@@ -116,13 +118,23 @@ function fact(label: string, text: string): Html {
   return html`<div><dt>${label}</dt><dd>${text}</dd></div>`
 }
 
-function routeRow({ name, mode, target }: RouteStatus, addresses: GatewayAddresses): Html {
-  const port = addresses.public?.port ?? 443
-  const url = `https://${name}${port === 443 ? '' : `:${port}`}/`
-  const shown =
-    mode === 'http' ? html`<a href="${url}" rel="noreferrer">${name}</a>` : html`${name}`
-  return html`<tr><td>${shown}</td><td data-label="mode">${mode}</td><td data-label="target"><bdi class="mono">${clipped(target)}</bdi></td></tr>
+function routeRow(route: RouteStatus, addresses: GatewayAddresses): Html {
+  const { mode, target } = route
+  return html`<tr><td>${entrances(route, addresses)}</td><td data-label="mode">${mode}</td><td data-label="target"><bdi class="mono">${clipped(target)}</bdi></td></tr>
 `
+}
+
+function entrances({ name, port, isSsh, mode }: RouteStatus, { public: at }: GatewayAddresses) {
+  const publicPort = at?.port ?? 443
+  const url = `https://${name}${publicPort === 443 ? '' : `:${publicPort}`}/`
+  const words: readonly (Html | string | undefined)[] = [
+    mode === 'http' ? html`<a href="${url}" rel="noreferrer">${name}</a>` : name,
+    port === undefined ? undefined : `port ${port}`,
+    isSsh ? `plain SSH on port ${publicPort}` : undefined,
+  ]
+  return words
+    .filter((word) => word !== undefined)
+    .map((word, index) => html`${index > 0 ? ', ' : ''}${word}`)
 }
 
 function noAgents({ gateway }: GatewayStatus): Html {

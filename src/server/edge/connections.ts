@@ -1,5 +1,8 @@
 import type { Socket } from 'node:net'
-import { remoteAddressOf } from './visitor.ts'
+import { TLSSocket } from 'node:tls'
+import { socketUnder } from '../../net/reset.ts'
+import type { Visitor } from '../upstream.ts'
+import { visitorOf } from './visitor.ts'
 
 export interface ConnectionsOptions {
   /** At once, in all and from one address. */
@@ -7,10 +10,15 @@ export interface ConnectionsOptions {
   readonly connectionsPerAddress: number
 }
 
-/** The visitors' connections that are open, on all ports together, and how many more may come. */
+/**
+ * The visitors' connections that are open, on all ports together: how many more may come, and whose each
+ * is. Behind a proxy that is not what the socket says, and known only a little later.
+ */
 export class Connections {
   readonly #options: ConnectionsOptions
   readonly #sockets = new Set<Socket>()
+  /** Kept beyond the close: a closed socket no longer knows its own addresses. */
+  readonly #visitors = new WeakMap<Socket, Visitor>()
   readonly #perAddress = new Map<string, number>()
   #total = 0
   #limited = 0
@@ -34,26 +42,33 @@ export class Connections {
 
   /** Counts a new connection until it closes. False: one too many, and it was cut off without a word. */
   add(socket: Socket): boolean {
-    const address = remoteAddressOf(socket)
-    const fromThere = this.#perAddress.get(address) ?? 0
-    const { connections, connectionsPerAddress } = this.#options
-    if (this.#sockets.size >= connections || fromThere >= connectionsPerAddress) {
-      this.#limited += 1
-      socket.on('error', () => {})
-      socket.resetAndDestroy() // a FIN would leave us a socket in TIME_WAIT for each
-      return false
-    }
+    if (this.#sockets.size >= this.#options.connections) return this.#cutOff(socket)
     this.#total += 1
     this.#sockets.add(socket)
-    this.#perAddress.set(address, fromThere + 1)
-    // The address is kept: a closed socket no longer knows its own.
-    socket.once('close', () => this.#remove(socket, address))
+    socket.once('close', () => this.#remove(socket))
     return true
+  }
+
+  /** Says whose it is. False: one too many of that address, and it was cut off; or it has closed meanwhile. */
+  identify(socket: Socket, visitor: Visitor): boolean {
+    if (!this.#sockets.has(socket)) return false
+    const { remoteAddress } = visitor
+    const fromThere = this.#perAddress.get(remoteAddress) ?? 0
+    if (fromThere >= this.#options.connectionsPerAddress) return this.#cutOff(socket)
+    this.#perAddress.set(remoteAddress, fromThere + 1)
+    this.#visitors.set(socket, visitor)
+    return true
+  }
+
+  /** Whose connection it is, also of the TLS on it. */
+  visitorOf(socket: Socket): Visitor {
+    const under = socket instanceof TLSSocket ? socketUnder(socket) : socket
+    return (under && this.#visitors.get(under)) ?? visitorOf(socket)
   }
 
   /** No visitor's, it turned out: it is counted no more, and not closed with the others. */
   release(socket: Socket): void {
-    this.#remove(socket, remoteAddressOf(socket))
+    this.#remove(socket)
   }
 
   /** Waits until all have closed of themselves; those that are left after `graceMs` are destroyed. */
@@ -70,11 +85,21 @@ export class Connections {
     })
   }
 
-  #remove(socket: Socket, address: string): void {
+  #cutOff(socket: Socket): false {
+    this.#limited += 1
+    socket.on('error', () => {})
+    socket.resetAndDestroy() // a FIN would leave us a socket in TIME_WAIT for each
+    return false
+  }
+
+  #remove(socket: Socket): void {
     if (!this.#sockets.delete(socket)) return
-    const left = (this.#perAddress.get(address) ?? 1) - 1
-    if (left > 0) this.#perAddress.set(address, left)
-    else this.#perAddress.delete(address)
+    const address = this.#visitors.get(socket)?.remoteAddress
+    if (address !== undefined) {
+      const left = (this.#perAddress.get(address) ?? 1) - 1
+      if (left > 0) this.#perAddress.set(address, left)
+      else this.#perAddress.delete(address)
+    }
     if (this.#sockets.size === 0) this.#onEmpty?.()
   }
 }

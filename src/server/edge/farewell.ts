@@ -29,5 +29,12 @@ export function plainResponse(status: number, text: string): string {
   ].join('\r\n')
 }
 
-// RFC 8446 §6: a record of type alert (21), legacy version, length 2: fatal (2), unrecognized_name (112).
-export const unrecognizedName = Buffer.from('15030300020270', 'hex')
+/** In TLS: the message is broken. */
+export const decodeError = alert(50)
+/** In TLS: nobody here has that name. */
+export const unrecognizedName = alert(112)
+
+// RFC 8446 §6: a record of type alert (21), legacy version 1.2, two bytes: fatal (2), and why.
+function alert(description: number): Buffer {
+  return Buffer.from([21, 3, 3, 0, 2, 2, description])
+}

@@ -1,9 +1,10 @@
 import { createServer, type Server } from 'node:http'
+import type { Socket } from 'node:net'
 import { canonicalHostname } from '../../net/hostname.ts'
-import type { Connections } from './connections.ts'
 import { type EdgeError, edgeErrors, sendError } from './error-page.ts'
 import { valuesOf } from './headers.ts'
 import { Http1Visit } from './http1-visit.ts'
+import { type Reception, visitorSocketOptions } from './reception.ts'
 import type { Visit } from './visit.ts'
 
 export interface HttpOptions {
@@ -12,14 +13,14 @@ export interface HttpOptions {
   /** The https port. */
   readonly publicPort: () => number
   readonly headerLines: number
-  readonly connections: Connections
+  readonly reception: Reception
 }
 
 /** The plain http port: sends visitors of known names to https, one request a connection. Not listening yet. */
 export function createHttpRedirector(options: HttpOptions): Server {
   const server = createServer(
     {
-      noDelay: true,
+      ...visitorSocketOptions,
       maxHeaderSize: 16_384,
       headersTimeout: 10_000,
       requestTimeout: 10_000,
@@ -38,8 +39,20 @@ export function createHttpRedirector(options: HttpOptions): Server {
   )
   server.maxHeadersCount = 0 // Node's limit hides lines instead of refusing them
   server.timeout = 10_000
-  server.prependListener('connection', (socket) => options.connections.add(socket))
+  receiveFirst(server, options.reception)
   return server
+}
+
+/** What comes in is received before Node's own listener begins to read it as HTTP. */
+function receiveFirst(server: Server, reception: Reception): void {
+  const listeners = server.listeners('connection')
+  server.removeAllListeners('connection')
+  server.on('connection', (socket: Socket) => {
+    reception.receive(socket, () => {
+      for (const listener of listeners) listener.call(server, socket)
+      socket.resume() // a header taken off it has left it paused
+    })
+  })
 }
 
 function answer(visit: Visit, options: HttpOptions): void {

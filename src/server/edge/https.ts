@@ -1,7 +1,7 @@
 import type { TLSSocket } from 'node:tls'
 import type { Logger } from '../../log.ts'
 import type { Registry } from '../../registry/registry.ts'
-import type { Route } from '../upstream.ts'
+import type { Route, Visitor } from '../upstream.ts'
 import { AccessLog, type Arrival, type Outcome } from './access-log.ts'
 import type { Counters } from './counters.ts'
 import { type EdgeError, edgeErrors, sendError } from './error-page.ts'
@@ -15,7 +15,6 @@ import { SharedConnection } from './shared-connection.ts'
 import { UpstreamPool } from './upstream-pool.ts'
 import type { RequestHead, Visit } from './visit.ts'
 import type { Origin, VisitServer, VisitServerOptions, VisitTimeouts } from './visit-server.ts'
-import { visitorOf } from './visitor.ts'
 
 export interface HttpsOptions {
   readonly registry: Registry<Route>
@@ -78,7 +77,7 @@ export class HttpsEdge {
   }
 
   /** Takes a connection after its handshake. `serverName`, canonical, is the name it was made for. */
-  accept(socket: TLSSocket, serverName: string): void {
+  accept(socket: TLSSocket, serverName: string, visitor: Visitor): void {
     if (this.#isClosing) {
       socket.destroy()
       return
@@ -87,7 +86,7 @@ export class HttpsEdge {
     const shared = new SharedConnection(socket, serverName, this.#options.registry)
     const isShared = (host: string) => shared.isFor(host)
     const server = socket.alpnProtocol === 'h2' && this.#http2 ? this.#http2 : this.#http1
-    server.accept(socket, { serverName, isShared, visitor: visitorOf(socket) })
+    server.accept(socket, { serverName, isShared, visitor })
   }
 
   /** No requests after those that are being served; connections close as they become idle. */

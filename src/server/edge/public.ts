@@ -1,20 +1,24 @@
 import { createServer, type Server, type Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import type { Logger } from '../../log.ts'
-import { type ClientHello, readClientHello } from '../../net/client-hello.ts'
+import type { ClientHello } from '../../net/client-hello.ts'
 import { canonicalHostname } from '../../net/hostname.ts'
 import { peek } from '../../net/peek.ts'
+import { reset } from '../../net/reset.ts'
 import type { Registry } from '../../registry/registry.ts'
 import { createTlsAcceptor } from '../../transport/tls-acceptor.ts'
 import { agentProtocol } from '../agent-port.ts'
 import type { CertificateSource } from '../certificate-source.ts'
-import type { Route } from '../upstream.ts'
+import { sshName } from '../claims.ts'
+import type { Route, Visitor } from '../upstream.ts'
 import type { Connections } from './connections.ts'
-import type { Counters } from './counters.ts'
-import { plainResponse, sayAndClose, unrecognizedName } from './farewell.ts'
+import { DepartedNames } from './departed-names.ts'
+import { decodeError, plainResponse, sayAndClose, unrecognizedName } from './farewell.ts'
+import { type FirstWords, readFirstWords } from './first-words.ts'
 import type { HttpsEdge } from './https.ts'
 import { LimitedLog } from './limited-log.ts'
-import { forwardTcp } from './tcp.ts'
-import { remoteAddressOf } from './visitor.ts'
+import { type Reception, visitorSocketOptions } from './reception.ts'
+import type { TcpEdge } from './tcp-edge.ts'
 
 export interface PublicOptions {
   readonly registry: Registry<Route>
@@ -22,107 +26,164 @@ export interface PublicOptions {
   /** Both canonical. */
   readonly gatewayHost: string
   readonly tunnelHost: string
+  readonly reception: Reception
   readonly connections: Connections
-  readonly counters: Counters
   readonly https: HttpsEdge
+  readonly tcp: TcpEdge
   /** The agents' port: takes an agent's connection as if it had come there. */
   readonly agents: Server
   readonly log: Logger
 }
 
 /** A ClientHello has some 2 KiB at most, a TLS record 16. */
-const helloLimits = { limitBytes: 16_384, timeoutMs: 10_000 }
+const peekLimits = { limitBytes: 16_384, timeoutMs: 10_000 }
+
+/** Who says nothing for so long waits for the server to speak: no client of TLS or HTTP does. */
+const silenceMs = 2_000
 
 /**
- * The public port. Reads the ClientHello, and by the name in it sends each connection, with every byte
- * still in it, where it belongs:
+ * The public port. Reads the first bytes of a connection, and sends it with every one of them still in
+ * it to where it belongs:
  *
- *     TUNNEL_HOST, or ALPN `gotunnel`    an agent
- *     GATEWAY_HOST, or no name at all    TLS → https: the gateway's own page
- *     a name with an http route          TLS → https → a stream for its requests
- *     a name with a tcp route            TLS → spliced with a stream
- *     a name without                     TLS → https: 404, if a certificate is at hand; else an alert
- *     no TLS                             a plain 400
+ *     TLS, for TUNNEL_HOST, or with ALPN `gotunnel`    an agent
+ *          for GATEWAY_HOST, or for no name at all     ends here → https: the gateway's own page
+ *          for a name with an http route               ends here → https → a stream for its requests
+ *          for a name with a tcp route                 ends here → spliced with a stream
+ *          for a name with a tls route                 spliced with a stream as it is
+ *          for a name without                          https: 404, if it is for http and a certificate
+ *                                                      is at hand; else an alert
+ *     `SSH-`, or silence                               spliced with a stream of the route for plain SSH
+ *     anything else                                    a plain 400
  *
  * Not listening yet.
  */
 export function createPublicPort(options: PublicOptions): Server {
-  const { certificates, connections, gatewayHost, https, log } = options
-  const failures = new LimitedLog(log, 'info', 'TLS handshake failed')
-  const tls = {
-    certificateFor: (name: string) => certificates.certificateFor(name),
-    defaultName: gatewayHost,
-    onError: (error: Error, remoteAddress: string) => {
-      failures.write({ remoteAddress, reason: error.message })
-    },
-  }
-  const doors: Doors = {
-    http: createTlsAcceptor({
+  return new PublicPort(options).server
+}
+
+class PublicPort {
+  readonly server = createServer(visitorSocketOptions, (socket) => this.#receive(socket))
+  readonly #options: PublicOptions
+  readonly #http: Server
+  readonly #tcp: Server
+  readonly #tcpWithAlpn: Server
+  readonly #notServed: LimitedLog
+  readonly #departed: DepartedNames
+
+  constructor(options: PublicOptions) {
+    const { certificates, gatewayHost, registry, connections, https, log } = options
+    const failures = new LimitedLog(log, 'info', 'TLS handshake failed')
+    const tls = {
+      certificateFor: (name: string) => certificates.certificateFor(name),
+      defaultName: gatewayHost,
+      remoteAddressOf: (socket: Socket) => connections.visitorOf(socket).remoteAddress,
+      onError: (error: Error, remoteAddress: string) => {
+        failures.write({ remoteAddress, reason: error.message })
+      },
+    }
+    const onConnection = (socket: TLSSocket, name: string) => this.#forwardTcp(socket, name)
+    this.#options = options
+    this.#http = createTlsAcceptor({
       ...tls,
       alpn: (_name, offered) => https.chooseProtocol(offered),
-      onConnection: (socket, name) => https.accept(socket, name),
-    }),
-    // Without ALPN: what the target speaks, only the visitor knows.
-    tcp: createTlsAcceptor({
+      onConnection: (socket, name) => https.accept(socket, name, connections.visitorOf(socket)),
+    })
+    this.#tcp = createTlsAcceptor({ ...tls, onConnection })
+    this.#tcpWithAlpn = createTlsAcceptor({
       ...tls,
-      onConnection: (socket, name) => void forwardTcp(socket, name, options),
-    }),
-    unknownNames: new LimitedLog(log, 'info', 'no tunnel for host'),
+      alpn: (name, offered) => registry.lookup(name)?.alpn?.find((own) => offered.includes(own)),
+      onConnection,
+    })
+    this.#departed = new DepartedNames(registry)
+    this.#notServed = new LimitedLog(log, 'info', 'no tunnel for host')
   }
-  const socketOptions = { allowHalfOpen: true, noDelay: true, keepAlive: true }
-  return createServer({ ...socketOptions, keepAliveInitialDelay: 60_000 }, (socket) => {
-    if (!connections.add(socket)) return
-    socket.on('error', () => {}) // its close says the same
-    peek(socket, wholeHello, helloLimits)
-      .then((hello) => route(socket, hello, doors, options))
-      .catch(() => socket.destroy()) // too slow, too long, or gone
-  })
-}
 
-interface Doors {
-  readonly http: Server
-  readonly tcp: Server
-  readonly unknownNames: LimitedLog
-}
-
-async function route(
-  socket: Socket,
-  hello: WholeHello,
-  doors: Doors,
-  options: PublicOptions,
-): Promise<void> {
-  const { registry, certificates, gatewayHost, tunnelHost, connections, agents } = options
-  if (hello.kind !== 'hello') {
-    sayAndClose(socket, hello.kind === 'not-tls' ? notTls(gatewayHost) : '')
-    return
+  #receive(socket: Socket): void {
+    const decide = (): FirstWords | undefined =>
+      this.#options.registry.lookup(sshName) && { kind: 'ssh' }
+    const limits = { ...peekLimits, silence: { afterMs: silenceMs, decide } }
+    this.#options.reception.receive(socket, (visitor) => {
+      peek(socket, readFirstWords, limits)
+        .then((words) => this.#route(socket, words, visitor))
+        .catch(() => socket.destroy()) // too slow, too long, or gone
+    })
   }
-  const { serverName = gatewayHost, alpn } = hello
-  const name = serverName.includes(':') ? undefined : canonicalHostname(serverName)
-  const isAgent = alpn.includes(agentProtocol) || (name === tunnelHost && name !== gatewayHost)
-  const mode = name === undefined ? undefined : registry.lookup(name)?.mode
-  if (isAgent) {
+
+  async #route(socket: Socket, words: FirstWords, visitor: Visitor): Promise<void> {
+    if (words.kind === 'hello') await this.#routeByName(socket, words, visitor)
+    else if (words.kind === 'ssh') this.#forwardSsh(socket, visitor)
+    else if (words.kind === 'malformed') sayAndClose(socket, decodeError)
+    else sayAndClose(socket, notTls(this.#options.gatewayHost))
+  }
+
+  async #routeByName(socket: Socket, hello: Hello, visitor: Visitor): Promise<void> {
+    const { registry, gatewayHost, tunnelHost, tcp } = this.#options
+    const { serverName = gatewayHost, alpn } = hello
+    const name = serverName.includes(':') ? undefined : canonicalHostname(serverName)
+    const isAgent = alpn.includes(agentProtocol) || (name === tunnelHost && name !== gatewayHost)
+    const route = name === undefined ? undefined : registry.lookup(name)
+    if (isAgent) this.#handToAgents(socket)
+    else if (route?.mode === 'tls') void tcp.forward(socket, route, visitor)
+    else if (route?.mode === 'tcp') this.#tcpDoor(route).emit('connection', socket)
+    else if (route?.mode === 'http' || name === gatewayHost) this.#http.emit('connection', socket)
+    else if (name !== undefined && (await this.#canShowPage(name, alpn))) {
+      this.#http.emit('connection', socket)
+    } else {
+      this.#logNotServed(serverName, visitor)
+      sayAndClose(socket, unrecognizedName)
+    }
+  }
+
+  #handToAgents(socket: Socket): void {
+    const { connections, agents } = this.#options
     connections.release(socket)
     agents.emit('connection', socket)
-  } else if (mode === 'tcp') doors.tcp.emit('connection', socket)
-  else if (mode === 'http' || name === gatewayHost) doors.http.emit('connection', socket)
-  else if (name !== undefined && (await certificates.hasAtHand(name))) {
-    doors.http.emit('connection', socket)
-  } else {
-    const remoteAddress = remoteAddressOf(socket)
-    doors.unknownNames.write({ host: serverName.slice(0, longestName), remoteAddress })
-    sayAndClose(socket, unrecognizedName)
+  }
+
+  /** ALPN is only answered where the tunnel says what its target speaks. */
+  #tcpDoor({ alpn }: Route): Server {
+    return alpn === undefined ? this.#tcp : this.#tcpWithAlpn
+  }
+
+  /** Whether a visitor of a name that nobody holds can be told so by a page: else an alert has to do. */
+  async #canShowPage(name: string, alpn: readonly string[]): Promise<boolean> {
+    return this.#departed.speakHttp(name, alpn) && this.#options.certificates.hasAtHand(name)
+  }
+
+  #forwardTcp(socket: TLSSocket, name: string): void {
+    const { registry, connections, tcp } = this.#options
+    const visitor = connections.visitorOf(socket)
+    const route = registry.lookup(name)
+    if (route?.mode === 'tcp') {
+      void tcp.forward(socket, route, visitor)
+      return
+    }
+    // Its agent left during the handshake.
+    this.#logNotServed(name, visitor)
+    socket.on('error', () => {})
+    reset(socket, new Error(`nobody holds ${name} any more`))
+  }
+
+  #forwardSsh(socket: Socket, visitor: Visitor): void {
+    const { registry, tcp } = this.#options
+    const route = registry.lookup(sshName)
+    if (route !== undefined) {
+      void tcp.forward(socket, route, visitor)
+      return
+    }
+    this.#logNotServed(sshName, visitor)
+    sayAndClose(socket, noSsh)
+  }
+
+  #logNotServed(host: string, { remoteAddress }: Visitor): void {
+    this.#notServed.write({ host: host.slice(0, longestName), remoteAddress })
   }
 }
+
+type Hello = Extract<ClientHello, { kind: 'hello' }>
 
 /** For the log: it is a stranger's text. */
 const longestName = 253
-
-type WholeHello = Exclude<ClientHello, { kind: 'partial' }>
-
-function wholeHello(bytes: Buffer): WholeHello | undefined {
-  const hello = readClientHello(bytes)
-  return hello.kind === 'partial' ? undefined : hello
-}
 
 function notTls(gatewayHost: string): string {
   return plainResponse(
@@ -130,3 +191,6 @@ function notTls(gatewayHost: string): string {
     `this port speaks TLS only: use https://, as in https://${gatewayHost}/\n`,
   )
 }
+
+/** RFC 4253 §4.2: lines of text may come before a server's version, and `ssh -v` shows them. */
+const noSsh = 'no tunnel for plain ssh is connected\r\n'

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import type { Addresses } from '../../protocol/addresses.ts'
 import type { Visitor } from '../upstream.ts'
 
 /** Both ends of a visitor's connection; what is unknown, since the socket is gone, is '' and 0. */
@@ -11,7 +12,17 @@ export function visitorOf(socket: Socket): Visitor {
   }
 }
 
-export function remoteAddressOf(socket: Socket): string {
+/** Both ends, as a proxy in front of us names them. */
+export function visitorFrom(addresses: Addresses): Visitor {
+  const { remoteAddress, localAddress } = addresses
+  return {
+    ...addresses,
+    remoteAddress: plainAddress(remoteAddress),
+    localAddress: plainAddress(localAddress),
+  }
+}
+
+function remoteAddressOf(socket: Socket): string {
   return plainAddress(socket.remoteAddress)
 }
 

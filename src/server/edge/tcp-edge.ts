@@ -1,0 +1,74 @@
+import type { Socket } from 'node:net'
+import type { LogFields, Logger } from '../../log.ts'
+import { IdleWatch } from '../../net/idle-watch.ts'
+import { reset } from '../../net/reset.ts'
+import { splice } from '../../net/splice.ts'
+import { isHostname } from '../claims.ts'
+import type { Route, Visitor } from '../upstream.ts'
+import type { Counters } from './counters.ts'
+import { upstreamErrorOf } from './upstream-error.ts'
+
+export interface TcpEdgeOptions {
+  readonly counters: Counters
+  readonly log: Logger
+}
+
+/** What went wrong, if anything, as the access line tells it. */
+type Failure = LogFields & { readonly outcome: 'refused' | 'broken' | 'aborted' | 'idle' }
+
+/**
+ * Connections whose bytes are none of our business: what was inside of the visitor's TLS (tcp), that TLS
+ * itself (tls), plain SSH, whatever comes to a port of its own.
+ */
+export class TcpEdge {
+  readonly #counters: Counters
+  readonly #log: Logger
+  readonly #idleWatch = new IdleWatch()
+
+  constructor({ counters, log }: TcpEdgeOptions) {
+    this.#counters = counters
+    this.#log = log
+  }
+
+  /**
+   * Joins a visitor's connection with the target of the route. Resolves when both are closed; never
+   * rejects. Where the target cannot be had, the visitor's connection is reset: any word of ours would be
+   * taken for the target's.
+   */
+  async forward(socket: Socket, route: Route, visitor: Visitor): Promise<void> {
+    const startMs = performance.now()
+    this.#counters.tcpConnections += 1
+    socket.on('error', () => {}) // its close says the same
+    const stream = route.holder.open(route, visitor)
+    let failure: Failure | undefined
+    stream.once('error', (error: Error & { code?: unknown }) => {
+      // The splice resets it with this when the visitor is gone.
+      if (error.code === 'NET_SPLICE_BROKEN') failure ??= { outcome: 'aborted' }
+      else failure ??= failureOf(error, stream.readableDidRead)
+    })
+    if (route.idleTimeoutMs !== undefined) {
+      this.#idleWatch.watch(socket, route.idleTimeoutMs, () => {
+        failure = { outcome: 'idle' }
+        reset(socket, new Error('the connection was idle for too long'))
+      })
+    }
+    await splice(socket, stream)
+    if (socket.errored !== null) failure ??= { outcome: 'aborted' }
+    const { name, key } = route
+    this.#log.info('connection', {
+      ...(isHostname(name) ? { host: name } : { host: key, entrance: name }),
+      ...failure,
+      durationMs: Math.round(performance.now() - startMs),
+      bytesIn: socket.bytesRead,
+      bytesOut: socket.bytesWritten,
+      remoteAddress: visitor.remoteAddress,
+      session: route.holder.id,
+    })
+  }
+}
+
+/** The stream failed by itself: the target could not be had, or broke off. */
+function failureOf(error: Error & { code?: unknown }, hasAnswered: boolean): Failure {
+  const { code } = upstreamErrorOf(error)
+  return { outcome: hasAnswered ? 'broken' : 'refused', code, reason: error.message }
+}
