@@ -15,7 +15,13 @@ await main({
       ...prefixed('Environment', [agentEnvironment]),
     ]
   },
-  commands: { '': run },
+  commands: {
+    '': run,
+    async connect(invocation, life) {
+      const { connect } = await import('./connect.ts')
+      await connect(invocation, life)
+    },
+  },
 })
 
 async function run(invocation: Invocation, life: Life): Promise<void> {
@@ -62,7 +68,7 @@ async function load(file: string): Promise<{ config: AgentConfig; ca: string | u
   })
   const config = parseAgentConfig(text, { file, env: process.env, checkSecret })
   const { readCertificates } = await import('./ca-file.ts')
-  const ca = config.caFile === undefined ? undefined : readCertificates(config.caFile)
+  const ca = config.caFile === undefined ? undefined : readCertificates(config.caFile, 'ca_file')
   return { config, ca }
 }
 

@@ -16,6 +16,8 @@ export interface Command {
   /** Empty for the one that needs no name. */
   readonly name: string
   readonly summary: string
+  /** What has to stand behind the name, as `--help` writes it. */
+  readonly argument?: string
   readonly options: readonly Option[]
 }
 
@@ -35,6 +37,7 @@ export interface Example {
 /** What was typed. */
 export interface Invocation {
   readonly command: Command
+  readonly argument: string | undefined
   has(option: string): boolean
   value(option: string): string | undefined
 }
@@ -67,8 +70,10 @@ export function parseCommandLine(usage: Usage, args: readonly string[]): Invocat
   const words = tokens.flatMap((token) => (token.kind === 'positional' ? [token.value] : []))
   const command = usage.commands.find(({ name }) => name === (words[0] ?? ''))
   const values = new Map(typed.map(({ name, value }) => [name, value]))
+  const [argument, ...excess] = command?.name === '' ? words : words.slice(1)
   const invocation: Invocation = {
     command: command ?? usage.commands[0],
+    argument,
     has: (option) => values.has(option),
     value: (option) => values.get(option),
   }
@@ -78,8 +83,11 @@ export function parseCommandLine(usage: Usage, args: readonly string[]): Invocat
     const names = usage.commands.map(({ name }) => name)
     throw wrong(`unknown command: ${words[0]}`, closest(words[0] ?? '', names))
   }
-  const excess = words[command.name === '' ? 0 : 1]
-  if (excess !== undefined) throw wrong(`unexpected argument: ${excess}`)
+  if (command.argument !== undefined && argument === undefined) {
+    throw wrong(`${command.name} needs ${command.argument}`)
+  }
+  const unexpected = command.argument === undefined ? argument : excess[0]
+  if (unexpected !== undefined) throw wrong(`unexpected argument: ${unexpected}`)
   const seen = new Set<string>()
   for (const { name, rawName, value, inlineValue } of typed) {
     const option = command.options.find((candidate) => candidate.name === name)

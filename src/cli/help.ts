@@ -12,11 +12,12 @@ export function renderHelp(
   const { isColoured = false } = options
   const width = Math.min(Math.max(options.width ?? 100, 60), 100)
   const heading = (text: string) => (isColoured ? `\x1b[1m${text}\x1b[0m` : text)
-  const allOptions = [...usage.commands.flatMap((command) => command.options), ...commonOptions]
+  const [first] = usage.commands
   const named = usage.commands.filter(({ name }) => name !== '')
   const tables: [title: string, rows: Row[]][] = [
     ['Commands', named.map(({ name, summary }) => [name, summary])],
-    ['Options', allOptions.map((option) => [optionName(option), option.doc])],
+    ['Options', optionRows([...first.options, ...commonOptions])],
+    ...named.map(({ name, options }): [string, Row[]] => [`Options: ${name}`, optionRows(options)]),
     ...sections.map((section): [string, Row[]] => [section.title, helpRows(section)]),
     ['Exit codes', exitCodes.map(({ code, doc }) => [String(code), doc])],
   ]
@@ -37,12 +38,16 @@ type Row = readonly [name: string, text: string]
 /** One line a command, for the help and for a hint beside an error. */
 export function synopses({ name, commands }: Usage): string[] {
   return commands.map((command) =>
-    [name, command.name, ...brackets(command)].filter(Boolean).join(' '),
+    [name, command.name, command.argument, ...brackets(command)].filter(Boolean).join(' '),
   )
 }
 
 function brackets({ options }: Command): string[] {
   return options.map(({ name, value }) => `[--${name}${value ? ` ${value}` : ''}]`)
+}
+
+function optionRows(options: readonly Option[]): Row[] {
+  return options.map((option) => [optionName(option), option.doc])
 }
 
 function optionName({ name, short, value }: Option): string {

@@ -21,6 +21,14 @@ export interface Life {
   useLogger(log: ProgramLogger): void
 }
 
+/** Resolves when the program is asked to stop. */
+export function stopped({ signal }: Life): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
 /** Runs the command that was typed, and ends the process with the exit code for what came of it. */
 export async function main(program: Program): Promise<never> {
   const stopping = new AbortController()

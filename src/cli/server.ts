@@ -8,7 +8,7 @@ import type { Logger } from '../log.ts'
 import { formatHostPort } from '../net/address.ts'
 import type { GatewayAddresses } from '../server/status.ts'
 import type { Invocation } from './arguments.ts'
-import { type Life, main } from './main.ts'
+import { type Life, main, stopped } from './main.ts'
 import { serverUsage } from './server-usage.ts'
 
 await main({
@@ -50,7 +50,7 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
   await gateway.start()
   logAddresses(gateway.addresses, config, log)
 
-  await aborted(life.signal)
+  await stopped(life)
   await gateway.close()
   await directory?.close()
   log.info('closed')
@@ -102,14 +102,6 @@ function logAddresses(addresses: GatewayAddresses, config: ServerConfig, log: Lo
   log.info('ready', {
     gateway: `https://${config.gatewayHost}${port === 443 ? '' : `:${port}`}`,
     agents: `${config.tunnelHost}:${addresses.tunnel?.port ?? config.tunnelPort}`,
-  })
-}
-
-/** Resolves when the signal aborts. */
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
   })
 }
 

@@ -21,6 +21,10 @@ export type ClientErrorCode =
   | 'CLIENT_NO_ROUTE'
   /** The local target could not be reached. */
   | 'CLIENT_TARGET_UNREACHABLE'
+  /** A connection that we had made to a tunnel broke before both directions had ended. */
+  | 'CLIENT_CONNECTION_BROKEN'
+  /** The local side of such a connection did. */
+  | 'CLIENT_LOCAL_BROKEN'
 
 /** Why a gateway refused a registration. */
 export interface Refusal {

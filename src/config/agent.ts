@@ -98,6 +98,17 @@ export const agentSections: readonly Section[] = [
 /** From the environment, not from the file. */
 export const agentEnvironment: Section = { title: 'logs', fields: logFields }
 
+/**
+ * What all of the agent's commands take from the environment.
+ * @throws ConfigError CONFIG_INVALID
+ */
+export function parseAgentEnvironment(env: AgentConfigOptions['env']): LogSettings {
+  const problems = new Problems()
+  const logs = readFields(logFields, fromEnvironment(env), problems)
+  problems.throwIfAny()
+  return logs as LogSettings // complete, since nothing was wrong
+}
+
 const refusedKeys = {
   tunnel_hostnames: 'is gone: the gateway knows its names by itself; remove it',
 }

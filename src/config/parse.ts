@@ -170,6 +170,21 @@ export function hostAndPort(options: { defaultPort: number }): Kind<HostPort> {
   }
 }
 
+/** A tunnel is found by its name, so an address is none. */
+export const tunnelAddress: Kind<HostPort> = {
+  allowed: 'the name of a tcp tunnel, such as ssh.example.com or ssh.example.com:443',
+  parse(text) {
+    const address = parseHostPort(text, { defaultPort: 443 })
+    const host = canonicalHostname(address?.host ?? '')
+    return address && host !== undefined ? { ...address, host } : undefined
+  },
+}
+
+export const listenAddress: Kind<HostPort> = {
+  allowed: 'a port, or an address of this machine and a port, such as 127.0.0.1:5432 (port 0: any)',
+  parse: (text) => parseHostPort(text, { defaultHost: '127.0.0.1', lowestPort: 0 }),
+}
+
 /** Where an agent connects to; `text` is what was typed, for logs and the gateway's status page. */
 export interface Target {
   readonly kind: 'tcp'

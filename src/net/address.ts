@@ -13,12 +13,12 @@ export interface HostPort {
  */
 export function parseHostPort(
   text: string,
-  defaults: { defaultPort?: number; defaultHost?: string } = {},
+  defaults: { defaultPort?: number; defaultHost?: string; lowestPort?: 0 | 1 } = {},
 ): HostPort | undefined {
   const parts = /^[0-9]+$/.test(text) ? [text, '', text] : FORM.exec(text)
   if (parts === null) return undefined
   const host = parts[1] ? hostOf(parts[1]) : defaults.defaultHost
-  const port = parts[2] === undefined ? defaults.defaultPort : portOf(parts[2])
+  const port = parts[2] === undefined ? defaults.defaultPort : portOf(parts[2], defaults.lowestPort)
   return host === undefined || port === undefined ? undefined : { host, port }
 }
 
@@ -43,7 +43,9 @@ function hostOf(text: string): string | undefined {
   return isNumeric && !isIPv4(text) ? undefined : text
 }
 
-/** Port 0 is no place to dial. */
-function portOf(text: string): number | undefined {
-  return /^[1-9][0-9]{0,4}$/.test(text) && Number(text) <= 65_535 ? Number(text) : undefined
+/** Port 0 is no place to dial, but one to listen on. */
+function portOf(text: string, lowest = 1): number | undefined {
+  if (!/^(?:0|[1-9][0-9]{0,4})$/.test(text)) return undefined
+  const port = Number(text)
+  return port >= lowest && port <= 65_535 ? port : undefined
 }

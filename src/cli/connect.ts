@@ -1,0 +1,75 @@
+import { type Kind, Refusal } from '../config/field.ts'
+import { alpnNames, listenAddress, tunnelAddress } from '../config/parse.ts'
+import type { HostPort } from '../net/address.ts'
+import type { Remedies } from '../transport/dial-failure.ts'
+import type { DialTlsOptions } from '../transport/tls.ts'
+import type { Invocation } from './arguments.ts'
+import { CliError } from './errors.ts'
+import { type Life, stopped } from './main.ts'
+
+/** `gotunnel-agent connect`: the visitor's side of a tcp tunnel. */
+export async function connect(invocation: Invocation, life: Life): Promise<void> {
+  const listenAt = typed('--listen', listenAddress, invocation.value('listen'))
+  const tunnel = await tunnelOf(invocation)
+  if (listenAt === undefined) await joinStdio(tunnel, life)
+  else await serveLocally(listenAt, tunnel, life)
+}
+
+async function tunnelOf(invocation: Invocation): Promise<DialTlsOptions> {
+  const at = typed('HOST[:PORT]', tunnelAddress, invocation.argument)
+  const alpn = typed('--alpn', alpnNames, invocation.value('alpn'))
+  const caFile = invocation.value('ca')
+  const { readCertificates } = await import('./ca-file.ts')
+  return {
+    ...(at as HostPort), // the command line is not accepted without it
+    alpn,
+    ca: caFile === undefined ? undefined : readCertificates(caFile, '--ca'),
+    verify: !invocation.has('insecure'),
+    remedies,
+  }
+}
+
+const remedies: Remedies = {
+  unknownCa: "name the gateway's CA certificate with --ca (or use --insecure, for a test)",
+  otherName: 'use the name of the tunnel as HOST',
+  unknownName: 'check the name, and that its agent is connected',
+  noGateway: "check that this is the gateway's public port",
+}
+
+async function joinStdio(tunnel: DialTlsOptions, { signal }: Life): Promise<void> {
+  const { dialTls } = await import('../transport/tls.ts')
+  const { join } = await import('../client/connect.ts')
+  const { openStdio } = await import('./stdio.ts')
+  const remote = await dialTls(tunnel)(signal)
+  const stdio = openStdio()
+  // Somebody who types would have to end a connection that has ended already.
+  if (process.stdin.isTTY) remote.once('end', () => stdio.endInput())
+  await join(remote, stdio, signal)
+}
+
+async function serveLocally(at: HostPort, tunnel: DialTlsOptions, life: Life): Promise<void> {
+  const { parseAgentEnvironment } = await import('../config/agent.ts')
+  const { createLogger } = await import('./logger.ts')
+  const { formatHostPort } = await import('../net/address.ts')
+  const { LocalPort } = await import('../client/local-port.ts')
+  const { dialTls } = await import('../transport/tls.ts')
+  const log = createLogger(parseAgentEnvironment(process.env))
+  life.useLogger(log)
+  if (!tunnel.verify) log.warn("the gateway's certificate is not checked (--insecure)")
+
+  const localPort = new LocalPort({ dial: dialTls(tunnel), log })
+  const { address: host, port } = await localPort.listen(at)
+  log.info('listening', { address: formatHostPort({ host, port }), tunnel: formatHostPort(tunnel) })
+  await stopped(life)
+  await localPort.close()
+  log.info('closed')
+}
+
+/** @throws CliError CLI_USAGE */
+function typed<T>(name: string, kind: Kind<T>, text: string | undefined): T | undefined {
+  if (text === undefined) return undefined
+  const value = kind.parse(text)
+  if (value !== undefined && !(value instanceof Refusal)) return value
+  const reason = value instanceof Refusal ? value.reason : `must be ${kind.allowed}`
+  throw new CliError('CLI_USAGE', `${name}: ${JSON.stringify(text)}: ${reason}`)
+}
