@@ -187,9 +187,11 @@ export class Gateway {
       log.info('closing when what runs has ended', { ...running, shutdownGraceMs })
 
     // What runs may end. Agents are told to expect no more, and leave when their streams have ended.
+    // Streams are cut first: their visitors get a reset, and do not take a part for the whole.
+    const cutMs = Math.min(longestCutMs, shutdownGraceMs / 2)
     await Promise.all([
+      this.#tunnels.close(shutdownGraceMs - cutMs),
       this.#connections.close(shutdownGraceMs),
-      this.#tunnels.close(shutdownGraceMs),
     ])
 
     // The rest has no one to serve any more.
@@ -225,3 +227,6 @@ export class Gateway {
     }
   }
 }
+
+/** Of the time for closing: for visitors to be reset whose streams are cut off. */
+const longestCutMs = 500
