@@ -68,6 +68,7 @@ export class Program {
       this.#news.emit('news')
       return { code, signal }
     })
+    process.setMaxListeners(0) // one a program
     const killNow = () => this.signal('SIGKILL') // tap ends a test file that takes too long
     process.once('exit', killNow)
     t.teardown(() => {
