@@ -15,8 +15,8 @@ export class ReceiveQueue {
   }
 
   add(piece: Buffer): void {
-    // A slice that keeps no more than four times itself alive is kept as it is; never copied in bulk.
-    if (piece.length >= COPY_BELOW_BYTES && piece.length * 4 >= piece.buffer.byteLength) {
+    // Never copied in bulk: what fills a good part of its chunk is kept as it is.
+    if (piece.length >= COPY_BELOW_BYTES && !isWasteful(piece)) {
       this.#closeBlock()
       this.#pieces.push(piece)
     } else this.#gather(piece)
@@ -70,12 +70,26 @@ export class ReceiveQueue {
 
   #closeBlock(): void {
     if (this.#block === undefined) return
-    this.#pieces[this.#pieces.length - 1] = this.#block.subarray(0, this.#blockUsed)
+    this.#pieces[this.#pieces.length - 1] = trimmed(this.#block.subarray(0, this.#blockUsed))
     this.#block = undefined
   }
 }
 
+/** Of a large block with little in it, that little. */
+function trimmed(block: Buffer): Buffer {
+  if (block.buffer.byteLength <= COPY_BELOW_BYTES || !isWasteful(block)) return block
+  const copy = Buffer.allocUnsafeSlow(block.length)
+  copy.set(block)
+  return copy
+}
+
+function isWasteful(slice: Buffer): boolean {
+  return slice.length * MAX_WASTE < slice.buffer.byteLength
+}
+
 const COPY_BELOW_BYTES = 1024
+/** How many times itself a slice may keep alive. */
+const MAX_WASTE = 4
 const MIN_BLOCK_BYTES = 256
 const MAX_BLOCK_BYTES = 64 * 1024
 const EMPTY = Buffer.alloc(0)

@@ -456,6 +456,15 @@ t.test('tiny and large pieces in turn keep alive no more than five times themsel
   t.ok(keptBytes(drain(queue)) <= 5 * held)
 })
 
+t.test('what is left of a large block keeps little alive', async (t) => {
+  for (const held of [70_000, 40_000, 4_000, 100]) {
+    const queue = new ReceiveQueue()
+    for (let i = 0; i < held; i += 1) queue.add(Buffer.from('x'))
+    const [last] = drain(queue).slice(-1) as [Buffer]
+    t.ok(keptBytes([last]) <= Math.max(KIB, 4 * last.length), `${last.length} bytes`)
+  }
+})
+
 t.test('a queue that was cleared is empty and goes on working', async (t) => {
   const queue = new ReceiveQueue()
   for (const piece of ['a', 'b'.repeat(2_000), 'c']) queue.add(Buffer.from(piece))
