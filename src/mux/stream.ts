@@ -3,6 +3,7 @@ import { MuxError } from './errors.ts'
 import { Flag, FrameType } from './frame.ts'
 import type { FrameBatch } from './frame-batch.ts'
 import { ReceiveQueue } from './receive-queue.ts'
+import { SendQueue } from './send-queue.ts'
 import {
   afterFinReceived,
   afterFinSent,
@@ -43,8 +44,6 @@ export class MuxStream extends Duplex implements FrameSource {
   readonly id: number
   isUrgent = false
   isReady = false
-  /** Written, not yet framed. */
-  pendingBytes = 0
   readonly #host: StreamHost
   readonly #sendWindow = new SendWindow()
   readonly #receiveWindow: ReceiveWindow
@@ -53,13 +52,11 @@ export class MuxStream extends Duplex implements FrameSource {
   #owesCredit = false
   #hasSent = false
 
-  /** The pieces of `pendingBytes`; `#pendingAt` bytes of the first are out already. */
-  #pending: Buffer[] = []
-  #pendingAt = 0
+  readonly #unsent = new SendQueue()
   #onWritten: Callback | undefined
   #onFinal: Callback | undefined
 
-  readonly #queue = new ReceiveQueue()
+  readonly #unread = new ReceiveQueue()
   #isWanted = false
   #isDelivering = false
   /** Bytes given to Readable, and how many of them its reader had taken when we last looked. */
@@ -71,7 +68,7 @@ export class MuxStream extends Duplex implements FrameSource {
 
   /** Streams are made by their session: `session.open()`, or its 'stream' event. */
   constructor(host: StreamHost, id: number, owed: Owed, receiveWindow: ReceiveWindow) {
-    // Readable's own buffer holds one piece at most: the rest is in #queue, which packs it better.
+    // Readable's own buffer holds one piece at most: the rest is in #unread, which packs it better.
     super({ readableHighWaterMark: 1, writableHighWaterMark: WRITE_AHEAD_BYTES })
     this.#host = host
     this.id = id
@@ -92,6 +89,16 @@ export class MuxStream extends Duplex implements FrameSource {
 
   get hasSent(): boolean {
     return this.#hasSent
+  }
+
+  /** Whether the peer or the session ended it. */
+  get isLost(): boolean {
+    return this.#lost !== undefined
+  }
+
+  /** Written, not yet framed. */
+  get pendingBytes(): number {
+    return this.#unsent.bytes
   }
 
   get halves(): Halves {
@@ -132,10 +139,10 @@ export class MuxStream extends Duplex implements FrameSource {
 
   receivePayload(piece: Buffer): void {
     // The fast path: a reader that flows gets the slice itself, past every buffer.
-    if (this.readableFlowing === true && this.readableLength === 0 && this.#queue.isEmpty) {
+    if (this.readableFlowing === true && this.readableLength === 0 && this.#unread.isEmpty) {
       this.#push(piece)
     } else {
-      this.#queue.add(piece)
+      this.#unread.add(piece)
       if (this.#isWanted) this.#deliver()
     }
   }
@@ -164,14 +171,14 @@ export class MuxStream extends Duplex implements FrameSource {
    */
   sessionEnded(error: MuxError): void {
     this.#lost = error
-    const isWhole = !canReceive(this.#halves) && this.pendingBytes === 0
+    const isWhole = !canReceive(this.#halves) && this.#unsent.bytes === 0
     if (isWhole) this.#settleFinal()
     else this.destroy(error)
   }
 
-  /** Whether anything arrived since this was asked last. */
+  /** Whether anything arrived since this was asked last, or waits for a reader: then the silence is ours. */
   takeActivity(): boolean {
-    const isActive = this.#isActive
+    const isActive = this.#isActive || this.unreadBytes > 0
     this.#isActive = false
     return isActive
   }
@@ -191,14 +198,14 @@ export class MuxStream extends Duplex implements FrameSource {
 
   writeNext(batch: FrameBatch): boolean {
     if (!canSend(this.#halves) || this.#owed === 'queued') return false
-    const bytes = Math.min(this.pendingBytes, this.#sendWindow.available, this.#host.maxFrameBytes)
+    const bytes = Math.min(this.#unsent.bytes, this.#sendWindow.available, this.#host.maxFrameBytes)
     if (bytes > 0) this.#writeData(batch, bytes)
-    else if (this.#onFinal !== undefined && this.pendingBytes === 0) this.#writeFin(batch)
+    else if (this.#onFinal !== undefined && this.#unsent.bytes === 0) this.#writeFin(batch)
     return this.#hasMoreToSend
   }
 
   get #hasMoreToSend(): boolean {
-    if (this.pendingBytes > 0) return this.#sendWindow.available > 0
+    if (this.#unsent.bytes > 0) return this.#sendWindow.available > 0
     return this.#onFinal !== undefined
   }
 
@@ -206,30 +213,9 @@ export class MuxStream extends Duplex implements FrameSource {
     batch.header(FrameType.Data, flagsFor(this.#owed), this.id, bytes)
     this.#owed = afterFlagsSent(this.#owed)
     this.#sendWindow.take(bytes)
-    this.pendingBytes -= bytes
+    this.#unsent.moveTo(batch, bytes)
     this.#hasSent = true
-    const pending = this.#pending
-    let used = 0
-    for (let left = bytes; left > 0; ) {
-      const piece = pending[used] as Buffer
-      const from = this.#pendingAt
-      const length = piece.length - from
-      if (length > left) {
-        batch.payload(piece.subarray(from, from + left))
-        this.#pendingAt = from + left
-        break
-      }
-      batch.payload(from === 0 ? piece : piece.subarray(from))
-      this.#pendingAt = 0
-      left -= length
-      used += 1
-    }
-    if (this.pendingBytes > 0) {
-      if (used > 0) this.#pending = pending.slice(used)
-      return
-    }
-    this.#pending = []
-    this.#settleWrite()
+    if (this.#unsent.bytes === 0) this.#settleWrite()
   }
 
   // FIN on a frame of its own: a Go peer that finds it on a data frame may report the end before the data.
@@ -245,31 +231,27 @@ export class MuxStream extends Duplex implements FrameSource {
   // ── Writable ──
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: Callback): void {
-    if (this.#lost !== undefined) return callback(this.#lost)
-    if (chunk.length === 0) return callback()
-    this.#pending = [chunk]
-    this.pendingBytes = chunk.length
-    this.#onWritten = callback
-    this.#sendMore()
+    this.#send([chunk], callback)
   }
 
   override _writev(chunks: { chunk: Buffer }[], callback: Callback): void {
-    if (this.#lost !== undefined) return callback(this.#lost)
-    const pieces: Buffer[] = []
-    for (const { chunk } of chunks) {
-      if (chunk.length === 0) continue
-      pieces.push(chunk)
-      this.pendingBytes += chunk.length
-    }
-    if (pieces.length === 0) return callback()
-    this.#pending = pieces
-    this.#onWritten = callback
-    this.#sendMore()
+    this.#send(
+      chunks.map(({ chunk }) => chunk),
+      callback,
+    )
   }
 
   override _final(callback: Callback): void {
     if (this.#lost !== undefined) return callback()
     this.#onFinal = callback
+    this.#sendMore()
+  }
+
+  #send(pieces: readonly Buffer[], callback: Callback): void {
+    if (this.#lost !== undefined) return callback(this.#lost)
+    this.#unsent.put(pieces)
+    if (this.#unsent.bytes === 0) return callback()
+    this.#onWritten = callback
     this.#sendMore()
   }
 
@@ -306,12 +288,12 @@ export class MuxStream extends Duplex implements FrameSource {
   #deliver(): void {
     if (this.#isDelivering) return
     this.#isDelivering = true
-    while (this.#isWanted && !this.#queue.isEmpty) {
+    while (this.#isWanted && !this.#unread.isEmpty) {
       this.#isWanted = false
-      if (this.#push(this.#queue.shift() as Buffer)) this.#isWanted = true
+      if (this.#push(this.#unread.shift() as Buffer)) this.#isWanted = true
     }
     this.#isDelivering = false
-    if (this.#queue.isEmpty && !canReceive(this.#halves) && !this.readableEnded) this.push(null)
+    if (this.#unread.isEmpty && !canReceive(this.#halves) && !this.readableEnded) this.push(null)
   }
 
   #push(piece: Buffer): boolean {
@@ -340,9 +322,8 @@ export class MuxStream extends Duplex implements FrameSource {
       this.#halves = 'closed'
     }
     this.#host.unreadBytes -= this.#receiveWindow.held
-    this.#queue.clear()
-    this.#pending = []
-    this.pendingBytes = 0
+    this.#unread.clear()
+    this.#unsent.clear()
     const reason = error ?? new MuxError('MUX_SESSION_CLOSED', `stream ${this.id} was destroyed`)
     this.#settleWrite(reason)
     this.#settleFinal(reason)

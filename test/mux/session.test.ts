@@ -181,6 +181,18 @@ t.test('16 streams of 4 MiB each arrive with exact counts while others read slow
   t.same(same, Array(16).fill(true))
 })
 
+t.test('100,000 small writes that nobody waited for go out in order', async (t) => {
+  const { near, far } = await streamPair(t)
+  const reading = readText(far)
+  let written = ''
+  for (let i = 0; i < 100_000; i += 1) {
+    near.write(`${i}\n`)
+    written += `${i}\n`
+  }
+  near.end()
+  t.equal((await reading) === written, true)
+})
+
 t.test('empty writes send nothing and are called back', async (t) => {
   const { session, peer } = sessionWithRawPeer(t, 'client')
   const stream = session.open()
@@ -585,8 +597,8 @@ t.test('a transport that takes a little now and then keeps the session', async (
   t.teardown(() => a.destroy())
   destroyAfter(t, session)
   session.open().write(pattern(WINDOW))
-  peer.send('00 01 0002 00000001 00000000')
   await settle(1)
+  peer.send('00 01 0002 00000001 00000000')
   b.pause()
   for (let i = 0; i < 5; i += 1) {
     await pass(t.clock, 25_000)
@@ -644,6 +656,16 @@ t.test('a half-closed stream on which the peer still sends is left alone', async
     await pass(t.clock, 200_000)
   }
   t.equal(client.streamCount, 1)
+})
+
+t.test('a half-closed stream that we do not read is not taken for a silent one', async (t) => {
+  t.clock.enter()
+  const { client, near, far } = await streamPair(t)
+  far.end()
+  near.end(Buffer.alloc(300 * KIB))
+  await pass(t.clock, 400_000)
+  t.equal(client.streamCount, 1)
+  t.equal((await readAll(far)).length, 300 * KIB)
 })
 
 // ── the end ──
