@@ -41,10 +41,8 @@ export class InboundFrames implements FrameHandler {
     this.#current = stream
     this.#currentFlags = flags
     if (stream === undefined) {
-      // What is in flight to streams that we reset is bounded by what they had been granted: visitors who
-      // leave in the middle of many downloads must not look like a flood.
-      if (length === 0 || (flags & Flag.Syn) !== 0) this.#countIdleFrame()
-      this.#table.drain(length)
+      if (length > 0) this.#table.lateFrames.takePayload(length)
+      else this.#countUnknown()
     } else if (length > 0) this.#table.expectPayload(stream, length)
     else if ((flags & STREAM_FLAGS) === 0) this.#countIdleFrame()
   }
@@ -62,7 +60,7 @@ export class InboundFrames implements FrameHandler {
 
   windowUpdate(streamId: number, flags: number, credit: number): void {
     const stream = this.#streamOf(streamId, flags, 0)
-    if (stream === undefined) return this.#countIdleFrame()
+    if (stream === undefined) return this.#countUnknown()
     if ((flags & STREAM_FLAGS) === 0 && credit < TINY_CREDIT_BYTES) this.#countIdleFrame()
     if (credit > 0) stream.receiveCredit(credit)
     this.#closingFlags(stream, flags)
@@ -103,24 +101,31 @@ export class InboundFrames implements FrameHandler {
     if (length > INITIAL_WINDOW_BYTES) {
       throw new MuxError('MUX_WINDOW_EXCEEDED', `${length} bytes on the SYN of stream ${streamId}`)
     }
-    if (!hasRoom || !this.#host.acceptsStreams) {
-      this.#table.refuse()
+    if (hasRoom && this.#host.acceptsStreams) {
+      const stream = this.#table.accept(streamId)
+      this.#host.stream(stream)
+      if (!stream.destroyed) return stream
+    } else {
+      this.#table.lateFrames.expect(INITIAL_WINDOW_BYTES)
       this.#host.refuse(streamId)
-      return undefined
     }
-    const stream = this.#table.accept(streamId)
-    this.#host.stream(stream)
-    return stream.destroyed ? undefined : stream
+    this.#countIdleFrame()
+    return undefined
   }
 
   /** FIN and RST take effect behind the credit and the payload of their frame. */
   #closingFlags(stream: MuxStream, flags: number): void {
     if ((flags & Flag.Rst) !== 0) {
-      if (this.#table.isPeers(stream) && !stream.hasSent) {
+      if (this.#table.isPeers(stream.id) && !stream.hasSent) {
         this.#guard.count('rapidResets', performance.now())
       }
       stream.receiveReset()
     } else if ((flags & Flag.Fin) !== 0) stream.receiveFin()
+  }
+
+  /** Visitors who leave in the middle of many downloads must not make a flood of what the peer had still to say. */
+  #countUnknown(): void {
+    if (!this.#table.lateFrames.takeEmpty()) this.#countIdleFrame()
   }
 
   #countIdleFrame(): void {

@@ -24,7 +24,10 @@ export interface MuxOptions {
   readonly maxWindowGrowthBytes: number
   /** Unread bytes of all streams; beyond it the stream that holds the most is reset. */
   readonly maxUnreadBytes: number
-  /** Answers (pongs, resets) waiting for a transport that does not drain. */
+  /**
+   * Answers to the peer (pongs, resets) that wait for a transport which does not drain, beyond one
+   * reset for each stream that it may have.
+   */
   readonly maxQueuedAnswers: number
   /** What a peer may send of frames that cost us work and carry nothing: a burst, and a rate after it. */
   readonly floodLimits: FloodLimits

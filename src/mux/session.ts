@@ -49,8 +49,9 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#transport = transport
     this.#options = { ...defaultOptions, ...options }
     this.#writer = new FrameWriter(transport, {
-      maxQueuedAnswers: this.#options.maxQueuedAnswers,
-      onError: (error) => this.destroy(error),
+      // All of the peer's streams may be reset at once, when what is behind them fails.
+      maxQueuedAnswers: this.#options.maxQueuedAnswers + this.#options.maxPeerStreams,
+      onQueueFull: (error) => this.destroy(error),
     })
     this.#table = new StreamTable(options.role, this.#options, {
       writer: this.#writer,
@@ -122,7 +123,7 @@ export class Session extends EventEmitter<SessionEvents> {
   goAway(): void {
     if (this.#isGoingAway || this.#isClosed) return
     this.#isGoingAway = true
-    this.#writer.answer(FrameType.GoAway, 0, SESSION_ID, GoAwayCode.Normal)
+    this.#writer.control(FrameType.GoAway, 0, SESSION_ID, GoAwayCode.Normal)
   }
 
   /**
@@ -186,13 +187,16 @@ export class Session extends EventEmitter<SessionEvents> {
     }
   }
 
+  /** Of our own streams there are as many to reset as we opened, of the peer's as many as it likes. */
   #sendReset(streamId: number): void {
-    this.#writer.answer(FrameType.WindowUpdate, Flag.Rst, streamId, 0)
+    const { WindowUpdate } = FrameType
+    if (this.#table.isPeers(streamId)) this.#writer.answer(WindowUpdate, Flag.Rst, streamId, 0)
+    else this.#writer.control(WindowUpdate, Flag.Rst, streamId, 0)
   }
 
   #sendPing(done: (error: MuxError | undefined, rttMs: number) => void): void {
     const value = this.#pings.start(performance.now(), done)
-    this.#writer.answer(FrameType.Ping, Flag.Syn, SESSION_ID, value)
+    this.#writer.control(FrameType.Ping, Flag.Syn, SESSION_ID, value)
   }
 
   // ── time ──
@@ -249,7 +253,7 @@ export class Session extends EventEmitter<SessionEvents> {
     clearInterval(this.#tick)
     this.#decoder.stop()
     if (isProtocolError(error.code)) {
-      this.#writer.answer(FrameType.GoAway, 0, SESSION_ID, GoAwayCode.ProtocolError)
+      this.#writer.control(FrameType.GoAway, 0, SESSION_ID, GoAwayCode.ProtocolError)
     }
     this.#writer.end()
     this.#pings.failAll(error)

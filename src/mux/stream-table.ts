@@ -1,5 +1,5 @@
 import { MuxError } from './errors.ts'
-import { INITIAL_WINDOW_BYTES } from './frame.ts'
+import { LateFrames } from './late-frames.ts'
 import type { MuxOptions } from './options.ts'
 import { MuxStream, type StreamHost } from './stream.ts'
 import { OwnIds, PeerIds, type Role } from './stream-ids.ts'
@@ -23,7 +23,9 @@ export class StreamTable {
   readonly #ownIds: OwnIds
   readonly #peerIds: PeerIds
   readonly #streams = new Map<number, MuxStream>()
+  /** The peer's: those in the table, and those that hold bytes that nobody has read. */
   #peerStreams = 0
+  readonly lateFrames = new LateFrames()
 
   /** Ours whose SYN is due or out and not answered yet, oldest first, with the time of opening. */
   readonly #unanswered = new Map<MuxStream, number>()
@@ -33,8 +35,6 @@ export class StreamTable {
   readonly #halfClosed = new Map<MuxStream, number>()
   /** Those that are forgotten, over for the wire, and still hold bytes that nobody has read. */
   readonly #unread = new Set<MuxStream>()
-  /** Payload that streams we have forgotten may still bring, because it had been granted to them. */
-  #drainableBytes = INITIAL_WINDOW_BYTES
 
   constructor(role: Role, options: MuxOptions, host: TableHost) {
     this.#options = options
@@ -67,13 +67,15 @@ export class StreamTable {
     return this.#streamHost.unreadBytes
   }
 
+  /** A stream that the peer can speak of. */
   get(id: number): MuxStream | undefined {
-    return this.#streams.get(id)
+    const stream = this.#streams.get(id)
+    return stream?.isKnownToPeer ? stream : undefined
   }
 
   /** Whether only the peer can have opened a stream of this id. */
-  isPeers(stream: MuxStream): boolean {
-    return this.#peerIds.includes(stream.id)
+  isPeers(id: number): boolean {
+    return this.#peerIds.includes(id)
   }
 
   /** A stream of ours, at once if fewer than 256 are unanswered. @throws MuxError MUX_TOO_MANY_OPENS */
@@ -102,22 +104,6 @@ export class StreamTable {
   accept(id: number): MuxStream {
     this.#peerStreams += 1
     return this.#add(id, 'ack')
-  }
-
-  /** The peer's stream is not taken; payload may be on the way to it. */
-  refuse(): void {
-    this.#drainableBytes += INITIAL_WINDOW_BYTES
-  }
-
-  /**
-   * Payload for a stream that is forgotten is no error: it may have crossed our reset. But no more than
-   * had been granted. @throws MuxError MUX_WINDOW_EXCEEDED
-   */
-  drain(bytes: number): void {
-    this.#drainableBytes -= bytes
-    if (this.#drainableBytes < 0) {
-      throw new MuxError('MUX_WINDOW_EXCEEDED', 'more payload for closed streams than was granted')
-    }
   }
 
   /** The peer accepted a stream of ours. */
@@ -177,16 +163,21 @@ export class StreamTable {
 
   #forget(stream: MuxStream): void {
     if (!this.#streams.delete(stream.id)) return
-    if (this.isPeers(stream)) this.#peerStreams -= 1
     this.#halfClosed.delete(stream)
     this.#queued.delete(stream)
     this.#freePlace(stream)
-    this.#drainableBytes += stream.grantedBytes
+    if (!stream.isLost) this.lateFrames.expect(stream.grantedBytes)
     if (!stream.destroyed && stream.unreadBytes > 0) {
       this.#unread.add(stream)
-      stream.once('close', () => this.#unread.delete(stream))
-    }
+      stream.once('close', () => this.#leave(stream))
+    } else this.#leave(stream)
     if (this.#streams.size === 0) this.#host.emptied()
+  }
+
+  /** It holds nothing of ours any more. */
+  #leave(stream: MuxStream): void {
+    this.#unread.delete(stream)
+    if (this.isPeers(stream.id)) this.#peerStreams -= 1
   }
 
   #freePlace(stream: MuxStream): void {

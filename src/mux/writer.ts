@@ -7,7 +7,8 @@ import { FrameBatch } from './frame-batch.ts'
 
 // What goes out next. Three queues, in this order:
 //
-//   answers   pings, pongs, resets, go-away: frames of the session, bounded in number
+//   control   pings, pongs, resets, go-away: frames of the session; those that the peer can cause are
+//             bounded in number
 //   urgent    streams that owe a flag (SYN, ACK) or credit; each is here at most once, so many grants
 //             of one stream become one frame
 //   ready     streams with payload or a FIN to send; one frame each, round and round. Small ones have
@@ -33,15 +34,17 @@ export interface FrameSource {
 
 export interface WriterOptions {
   readonly maxQueuedAnswers: number
-  /** The transport failed us, or an answer too many was queued. */
-  readonly onError: (error: MuxError) => void
+  /** An answer too many was queued. */
+  readonly onQueueFull: (error: MuxError) => void
 }
 
 export class FrameWriter {
   readonly #transport: Duplex
   readonly #options: WriterOptions
   readonly #batch = new FrameBatch()
-  #answers: Answer[] = []
+  #control: ControlFrame[] = []
+  /** How many of those the peer caused. */
+  #answers = 0
   #urgent: FrameSource[] = []
   readonly #small = new Fifo<FrameSource>()
   readonly #large = new Fifo<FrameSource>()
@@ -67,19 +70,22 @@ export class FrameWriter {
     return this.#isBlocked ? nowMs - this.#blockedSinceMs : 0
   }
 
+  /** Sends a frame of the session, of our own accord. */
+  control(type: FrameType, flags: number, streamId: number, length: number): void {
+    if (this.#isEnded) return
+    this.#control.push({ type, flags, streamId, length })
+    this.#schedule()
+  }
+
+  /** The same for a frame that the peer causes: it may not let us queue them without end. */
   answer(type: FrameType, flags: number, streamId: number, length: number): void {
     if (this.#isEnded) return
-    if (this.#answers.length >= this.#options.maxQueuedAnswers) {
-      this.#options.onError(
-        new MuxError(
-          'MUX_QUEUE_FULL',
-          `${this.#answers.length} answers wait for a peer that does not read`,
-        ),
-      )
-      return
+    if (this.#answers >= this.#options.maxQueuedAnswers) {
+      const reason = `${this.#answers} answers wait for a peer that does not read`
+      return this.#options.onQueueFull(new MuxError('MUX_QUEUE_FULL', reason))
     }
-    this.#answers.push({ type, flags, streamId, length })
-    this.#schedule()
+    this.#answers += 1
+    this.control(type, flags, streamId, length)
   }
 
   urgent(source: FrameSource): void {
@@ -108,7 +114,7 @@ export class FrameWriter {
     if (this.#isEnded) return
     if (!this.#isBlocked) this.#flush()
     this.#isEnded = true
-    this.#answers = []
+    this.#control = []
     this.#urgent = []
     this.#small.clear()
     this.#large.clear()
@@ -155,10 +161,11 @@ export class FrameWriter {
   /** Moves what is due into the batch; says whether there is anything. */
   #fill(): boolean {
     const batch = this.#batch
-    for (const { type, flags, streamId, length } of this.#answers) {
+    for (const { type, flags, streamId, length } of this.#control) {
       batch.header(type, flags, streamId, length)
     }
-    this.#answers.length = 0
+    this.#control.length = 0
+    this.#answers = 0
     const urgent = this.#urgent
     if (urgent.length > 0) {
       this.#urgent = []
@@ -182,7 +189,7 @@ export class FrameWriter {
   }
 }
 
-interface Answer {
+interface ControlFrame {
   readonly type: FrameType
   readonly flags: number
   readonly streamId: number

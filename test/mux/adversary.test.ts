@@ -135,6 +135,7 @@ t.test('a peer that never reads stops our writers, and after 30 s its session', 
 t.test('a peer that never reads and floods pings is out, with few answers queued', async (t) => {
   const all = attacked(t, {
     maxQueuedAnswers: 100,
+    maxPeerStreams: 0,
     floodLimits: { ...defaultOptions.floodLimits, pings: { burst: 100_000, perSecond: 0 } },
   })
   all.peer.end.pause()
@@ -291,6 +292,55 @@ t.test(
   },
 )
 
+t.test('what a peer still says of streams that we reset is no flood', async (t) => {
+  const { session, peer, ended } = attacked(t)
+  for (let i = 0; i < 15_000; i += 100) {
+    const streams = Array.from({ length: 100 }, () => session.open())
+    await settle(2)
+    for (const stream of streams) stream.destroy()
+    // All that an honest agent had to say of a visitor who has left: accepted, and ended.
+    const late = streams.map(
+      ({ id }) => `00 01 0002 ${u32(id)} 00000000 00 01 0004 ${u32(id)} 00000000`,
+    )
+    peer.send(...late)
+    await settle(2)
+  }
+  t.equal(ended(), undefined)
+})
+
+t.test('frames for streams that the peer cannot know yet reach nobody', async (t) => {
+  const all = attacked(t, { maxUnansweredOpens: 1 })
+  const [started, waiting] = [all.session.open(), all.session.open()]
+  for (const stream of [started, waiting]) stream.on('error', () => {})
+  await settle()
+  all.peer.send('00 00 0000 00000004 00000001 78', '00 01 0008 00000004 00000000')
+  await settle()
+  t.same([waiting.destroyed, waiting.read()], [false, null])
+  const sent = await flood(all, 25_000, () => '00 01 0002 00000004 00000000')
+  t.equal(all.ended(), 'MUX_FLOOD')
+  t.ok(sent <= 20_100, `after ${sent}`)
+})
+
+t.test('20,000 streams of ours may be reset in one turn', async (t) => {
+  const { session, peer, ended } = attacked(t)
+  const streams: MuxStream[] = []
+  for (let i = 0; i < 20_000; i += 1) {
+    const stream = session.open()
+    streams.push(stream)
+    if (i % 250 === 249) {
+      await settle(2)
+      peer.send(...streams.slice(i - 249).map(({ id }) => `00 01 0002 ${u32(id)} 00000000`))
+      await settle(2)
+    }
+  }
+  peer.take()
+  for (const stream of streams) stream.destroy()
+  peer.send('00 02 0001 00000000 0000002a')
+  await settle()
+  t.equal(ended(), undefined)
+  t.equal(peer.take().length, 20_001, 'and the answer to a ping')
+})
+
 // ── a peer that takes all it can get ──
 
 t.test('a peer may have so many streams, and no more until some have ended', async (t) => {
@@ -310,6 +360,23 @@ t.test('a peer may have so many streams, and no more until some have ended', asy
     '00 01 0002 0000000d 00000000',
   ])
   t.equal(ended(), undefined)
+})
+
+t.test('streams that are over and not read count among those that a peer may have', async (t) => {
+  const { session, peer, streams, errors } = attacked(t, { maxPeerStreams: 3 })
+  session.on('stream', (stream) => stream.end())
+  for (let i = 0; i < 5; i += 1) {
+    peer.send(`00 00 0005 ${u32(2 * i + 1)} 00000001 78`)
+    await settle()
+  }
+  t.same([session.streamCount, streams.length], [0, 3])
+  t.equal(String(await readAll(streams[0] as MuxStream)), 'x')
+  streams[1]?.destroy()
+  await settle()
+  peer.send(syn(11), syn(13), syn(15))
+  await settle()
+  t.equal(streams.length, 5)
+  t.same(errors, [])
 })
 
 t.test('streams of ours do not count against those of the peer', async (t) => {
@@ -401,6 +468,17 @@ t.test('a peer may fill dead streams with what had been granted, and no more', a
     t.equal(ended(), undefined)
   }
   peer.send('00 00 0000 00000001 00000001')
+  await settle()
+  t.equal(ended(), 'MUX_WINDOW_EXCEEDED')
+})
+
+t.test('a peer that resets its own streams may fill none of them any more', async (t) => {
+  const { peer, ended } = attacked(t)
+  for (let i = 0; i < 4; i += 1) peer.send(`00 01 0009 ${u32(2 * i + 1)} 00000000`)
+  peer.send('00 00 0000 00000001 00040000', Buffer.alloc(WINDOW))
+  await settle(30)
+  t.equal(ended(), undefined, 'what any session has')
+  peer.send('00 00 0000 00000001 00000001 78')
   await settle()
   t.equal(ended(), 'MUX_WINDOW_EXCEEDED')
 })
