@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
-import { type MuxError, type MuxStream, Session } from '../mux/index.ts'
+import { defaultOptions, type MuxError, type MuxStream, Session } from '../mux/index.ts'
 import { type Ack, type AgentInfo, formatMessage } from '../protocol/messages.ts'
 import { CAPABILITIES, type Capability } from '../protocol/version.ts'
 import { Control, gatewayGone } from './control.ts'
@@ -33,6 +33,18 @@ export interface TunnelEvents {
 
 /** How long the gateway may take to end its side once all streams have finished. */
 const farewellMs = 2_000
+
+/**
+ * Visitors who leave as soon as they have come, and those beyond `maxStreams`, arrive here as streams that are
+ * opened and reset. However many: that is no fault of the gateway, and ending the tunnel would be doing
+ * their work. What they make us hold is bounded all the same.
+ */
+const anyNumber = { burst: Number.POSITIVE_INFINITY, perSecond: 0 }
+const floodLimits = {
+  ...defaultOptions.floodLimits,
+  rapidResets: anyNumber,
+  idleFrames: anyNumber,
+}
 
 /** One session with a gateway: what the control stream says, and the streams that the gateway opens. */
 export class Tunnel extends EventEmitter<TunnelEvents> {
@@ -77,7 +89,11 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
       ...(onFailure !== undefined && { onFailure }),
       ...(onConnection !== undefined && { onConnection }),
     }
-    this.#session = new Session(transport, { role: 'client', maxPeerStreams: maxStreams })
+    this.#session = new Session(transport, {
+      role: 'client',
+      maxPeerStreams: maxStreams,
+      floodLimits,
+    })
     this.#session.on('stream', (stream) => this.#serve(stream))
     this.#session.on('goAway', () => this.#gatewayLeaves())
     this.#session.on('close', (error) => this.#finish(error))

@@ -191,7 +191,8 @@ export async function startGateway(t: Test, options: GatewayOptions = {}): Promi
 }
 
 export interface Offer {
-  readonly hostname: string
+  readonly hostname?: string
+  readonly listen_port?: number
   /** A port on loopback, or a target as a person types it. */
   readonly target: number | string
   readonly mode?: 'http' | 'tcp'
