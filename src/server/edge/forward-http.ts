@@ -1,21 +1,21 @@
-import type { ClientRequest, IncomingMessage, InformationEvent } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { splice } from '../../net/splice.ts'
 import type { Route, Visitor } from '../upstream.ts'
 import type { Outcome } from './access-log.ts'
 import { type EdgeError, edgeErrors, sendError } from './error-page.ts'
-import {
-  requestHeaders,
-  responseFraming,
-  responseHeaders,
-  trailerPairs,
-  valuesOf,
-} from './headers.ts'
+import { requestHeaders, responseHeaders, trailerPairs, valuesOf } from './headers.ts'
 import { forwardedLines, type Provenance } from './provenance.ts'
 import type { CheckedRequest } from './request-guard.ts'
 import { watchUpload } from './slow-upload.ts'
+import type {
+  AnswerHead,
+  Repeatability,
+  TargetAnswer,
+  TargetListener,
+  TargetRequest,
+} from './target-request.ts'
+import type { Targets } from './targets.ts'
 import { upstreamErrorOf } from './upstream-error.ts'
-import type { UpstreamPool } from './upstream-pool.ts'
 import type { Visit } from './visit.ts'
 
 export interface ExchangeOptions {
@@ -30,7 +30,7 @@ export interface ExchangeOptions {
   readonly headerBytes: number
   /** Bytes a second that an upload must have. */
   readonly minUploadRate: number
-  readonly pool: UpstreamPool
+  readonly targets: Targets
   /** Called once, when nothing more happens; with the error that the visitor was shown, if any. */
   readonly onDone: (outcome: Outcome, error?: EdgeError) => void
 }
@@ -45,16 +45,14 @@ export interface ExchangeOptions {
  *
  * A response that began and cannot be finished is visibly broken (`Visit.break`).
  */
-export class HttpExchange {
+export class HttpExchange implements TargetListener {
   readonly #options: ExchangeOptions
-  #outgoing: ClientRequest | undefined
-  #incoming: IncomingMessage | undefined
+  #request: TargetRequest | undefined
+  #answer: TargetAnswer | undefined
   #outcome: Outcome = 'whole'
   #error: EdgeError | undefined
   #isDone = false
   #isFresh: boolean
-  #hasHeardBytes = false
-  #isCloseDelimited = false
   #earlyHints = 0
   #silences = 0
 
@@ -72,8 +70,8 @@ export class HttpExchange {
 
   #idle(): void {
     const { visit } = this.#options
-    if (this.#incoming === undefined) {
-      const isVisitors = visit.hasUpload && !this.#outgoing?.writableNeedDrain
+    if (this.#answer === undefined) {
+      const isVisitors = visit.hasUpload && !this.#request?.body.writableNeedDrain
       this.#fail(isVisitors ? edgeErrors.requestTimeout : edgeErrors.targetTimeout)
     } else if (visit.response.writableNeedDrain) {
       this.#break() // the visitor does not read
@@ -85,10 +83,10 @@ export class HttpExchange {
   // ── towards the target ──
 
   #send(): void {
-    const { visit, checked, route, visitor, pool, headerBytes } = this.#options
+    const { visit, checked, route, visitor, headerBytes } = this.#options
     const { from, requestId, publicPort } = this.#options
     const { method, rawHeaders } = visit.head
-    const headers = requestHeaders(rawHeaders, {
+    const lines = requestHeaders(rawHeaders, {
       added: [
         ...forwardedLines(from, checked.hostText, publicPort),
         ...['X-Request-Id', requestId],
@@ -96,100 +94,79 @@ export class HttpExchange {
       framing: checked.framing,
       upgrade: visit.canSwitch ? checked.upgrade : undefined,
     })
-    const options = { method, path: checked.target, headers, maxHeaderSize: headerBytes }
-    let outgoing: ClientRequest
+    const head = { method, path: checked.target, lines, hasUpload: visit.hasUpload }
+    const isRepeatable = idempotent.has(method) && !visit.hasUpload
+    const destination = { route, visitor, headerBytes, isRepeatable, isFresh: this.#isFresh }
     try {
-      outgoing = pool.request(options, { route, visitor }, this.#isFresh)
+      this.#request = this.#options.targets.request(head, destination, this)
     } catch {
-      this.#fail(edgeErrors.badRequest) // a path or a value that node:http does not send
-      return
+      this.#fail(edgeErrors.badRequest) // a path or a value that cannot be sent
     }
-    this.#outgoing = outgoing
-    outgoing.on('socket', (stream) => {
-      if (outgoing.reusedSocket) stream.once('data', () => (this.#hasHeardBytes = true))
-    })
-    outgoing.once('continue', () => this.#passContinue())
-    outgoing.on('information', (info) => this.#passEarlyHints(info))
-    outgoing.on('response', (incoming) => this.#answer(incoming))
-    outgoing.on('error', (error) => this.#upstreamFailed(outgoing, error))
-    outgoing.on('upgrade', (incoming, stream, head) => this.#switch(incoming, stream, head))
-    this.#upload(outgoing)
   }
 
-  #upload(outgoing: ClientRequest): void {
+  onReady(): void {
     const { visit, checked, minUploadRate: minRate } = this.#options
+    const request = this.#request
+    if (request === undefined || this.#isOver) return
     if (!visit.hasUpload) {
-      outgoing.end()
+      request.end([])
       return
     }
-    outgoing.flushHeaders() // the target may want to refuse before it has all
-    visit.body.pipe(outgoing, { end: false })
+    visit.body.pipe(request.body, { end: false })
     if (checked.framing === 'length') {
-      const isHeldUp = () => outgoing.writableNeedDrain
+      const isHeldUp = () => request.body.writableNeedDrain
       watchUpload(visit, { minRate, isHeldUp, onSlow: () => this.#fail(edgeErrors.requestTimeout) })
     }
-    visit.body.once('end', () => {
-      const trailers = trailerPairs(visit.rawTrailers)
-      if (trailers.length > 0) outgoing.addTrailers(trailers)
-      outgoing.end()
-    })
+    visit.body.once('end', () => request.end(trailerPairs(visit.rawTrailers)))
   }
 
-  #upstreamFailed(outgoing: ClientRequest, error: NodeJS.ErrnoException): void {
-    if (outgoing !== this.#outgoing || this.#isOver) return
-    if (this.#incoming !== undefined) {
-      // Node takes a lost connection for the end of a body that has no other end.
-      if (!this.#incoming.complete || this.#isCloseDelimited) this.#break()
-    } else if (this.#mayRetry(outgoing)) {
+  onFailure(error: NodeJS.ErrnoException, what: Repeatability): void {
+    if (this.#isOver) return
+    if (this.#answer !== undefined) this.#break()
+    else if (!this.#isFresh && this.#mayRepeat(what)) {
       this.#isFresh = true
       this.#send()
     } else this.#fail(upstreamErrorOf(error))
   }
 
   /** A kept stream may have been closed at its other end while our request was on its way (RFC 9112 §9.3.1). */
-  #mayRetry(outgoing: ClientRequest): boolean {
-    const { visit, checked } = this.#options
-    const isRepeatable = idempotent.has(visit.head.method) && checked.framing === 'none'
-    return isRepeatable && outgoing.reusedSocket && !this.#hasHeardBytes && !this.#isFresh
+  #mayRepeat(what: Repeatability): boolean {
+    const { visit } = this.#options
+    if (what === 'unheard') return idempotent.has(visit.head.method) && !visit.hasUpload
+    return what === 'unsent'
   }
 
   // ── towards the visitor ──
 
-  #answer(incoming: IncomingMessage): void {
+  onAnswer(answer: TargetAnswer): void {
     if (this.#isOver) return
     const { visit, requestId } = this.#options
-    const framing = responseFraming(incoming, visit.head.method)
-    this.#incoming = incoming
-    this.#isCloseDelimited = framing === 'close'
-    const hasTrailers = framing === 'chunked' && visit.takesTrailers
+    const { status, message, body } = answer
+    this.#answer = answer
+    const hasTrailers = answer.mayHaveTrailers && visit.takesTrailers
     try {
-      if (framing === 'unknown') throw new TypeError('a transfer coding that we cannot undo')
-      const lines = responseHeaders(incoming.rawHeaders, { requestId, hasTrailers })
-      const { statusCode: status = 0, statusMessage: message } = incoming
+      const lines = responseHeaders(answer.rawHeaders, { requestId, hasTrailers })
       visit.respond({ status, message, lines, hasTrailers })
     } catch {
       this.#fail(edgeErrors.targetBroken)
       return
     }
-    incoming.on('error', () => this.#break())
-    incoming.once('end', () => this.#finish(incoming, hasTrailers))
-    incoming.pipe(visit.response, { end: false })
+    body.on('error', () => this.#break())
+    body.once('end', () => this.#finish(answer, hasTrailers))
+    body.pipe(visit.response, { end: false })
     // The header goes with the first of the body, if that is there already; else alone, at once.
     process.nextTick(() => {
-      if (!incoming.readableDidRead) visit.flush()
+      if (!body.readableDidRead) visit.flush()
     })
   }
 
-  #finish(incoming: IncomingMessage, hasTrailers: boolean): void {
+  #finish(answer: TargetAnswer, hasTrailers: boolean): void {
     if (this.#isOver) return
-    if (this.#isCloseDelimited && !incoming.socket.readableEnded) {
-      this.#break()
-      return
-    }
-    this.#options.visit.end(hasTrailers ? trailerPairs(incoming.rawTrailers) : [])
+    if (!answer.isWhole) this.#break()
+    else this.#options.visit.end(hasTrailers ? trailerPairs(answer.rawTrailers) : [])
   }
 
-  #switch(incoming: IncomingMessage, stream: Duplex, head: Buffer): void {
+  onSwitch({ rawHeaders }: AnswerHead, stream: Duplex): void {
     const { visit, checked, requestId } = this.#options
     if (this.#isOver || !visit.canSwitch) {
       stream.destroy()
@@ -197,20 +174,18 @@ export class HttpExchange {
       return
     }
     this.#outcome = 'switched'
-    const upgrade = incoming.headers.upgrade ?? checked.upgrade ?? ''
-    if (head.length > 0) stream.unshift(head)
-    const visitor = visit.switch(responseHeaders(incoming.rawHeaders, { requestId, upgrade }))
+    const upgrade = valuesOf(rawHeaders, 'upgrade')[0] ?? checked.upgrade ?? ''
+    const visitor = visit.switch(responseHeaders(rawHeaders, { requestId, upgrade }))
     void splice(visitor, stream).then(() => this.#done())
   }
 
-  #passContinue(): void {
+  onContinue(): void {
     if (!this.#isOver) this.#options.visit.sendContinue()
   }
 
-  #passEarlyHints(info: InformationEvent): void {
+  onHints(links: string[]): void {
     this.#earlyHints += 1
-    if (info.statusCode !== 103 || this.#earlyHints > maxEarlyHints || this.#isOver) return
-    this.#options.visit.sendHints(valuesOf(info.rawHeaders, 'link'))
+    if (this.#earlyHints <= maxEarlyHints && !this.#isOver) this.#options.visit.sendHints(links)
   }
 
   // ── ends ──
@@ -230,7 +205,7 @@ export class HttpExchange {
     this.#outcome = 'refused'
     this.#error = error
     visit.body.unpipe()
-    this.#outgoing?.destroy()
+    this.#request?.destroy()
     sendError(visit, error, this.#options.requestId)
   }
 
@@ -238,14 +213,14 @@ export class HttpExchange {
   #break(): void {
     if (this.#isOver) return
     this.#outcome = 'broken'
-    this.#outgoing?.destroy()
+    this.#request?.destroy()
     this.#options.visit.break()
   }
 
   #responseClosed(): void {
     if (this.#outcome === 'switched') return
     if (this.#outcome === 'whole' && !this.#options.visit.isAnswered) this.#outcome = 'aborted'
-    this.#outgoing?.destroy() // does nothing once the pool has the stream back
+    this.#request?.destroy()
     this.#done()
   }
 

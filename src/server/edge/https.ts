@@ -12,7 +12,7 @@ import { provenanceOf, type TrustedProxies } from './provenance.ts'
 import { checkRequest } from './request-guard.ts'
 import { requestIdOf } from './request-id.ts'
 import { SharedConnection } from './shared-connection.ts'
-import { UpstreamPool } from './upstream-pool.ts'
+import { Targets } from './targets.ts'
 import type { RequestHead, Visit } from './visit.ts'
 import type { Origin, VisitServer, VisitServerOptions, VisitTimeouts } from './visit-server.ts'
 
@@ -49,7 +49,7 @@ export class HttpsEdge {
   readonly #http1: VisitServer
   readonly #http2: VisitServer | undefined
   readonly #accessLog: AccessLog
-  readonly #pool = new UpstreamPool()
+  readonly #targets = new Targets()
   #isClosing = false
 
   constructor(options: HttpsOptions) {
@@ -92,7 +92,7 @@ export class HttpsEdge {
   /** No requests after those that are being served; connections close as they become idle. */
   drain(): void {
     this.#isClosing = true
-    this.#pool.close()
+    this.#targets.close()
     for (const server of [this.#http1, this.#http2]) server?.drain()
   }
 
@@ -103,7 +103,7 @@ export class HttpsEdge {
     for (const server of [this.#http1, this.#http2]) server?.close()
   }
 
-  readonly #onRelease = (route: Route) => this.#pool.release(route)
+  readonly #onRelease = (route: Route) => this.#targets.release(route)
 
   /** A bug of ours in one request costs that connection, not the process. */
   #serveGuarded(visit: Visit, origin: Origin): void {
@@ -146,7 +146,7 @@ export class HttpsEdge {
     const exchange = new HttpExchange({
       ...{ visit, checked, route, visitor, from, requestId, headerBytes, minUploadRate },
       publicPort: this.#options.publicPort(),
-      pool: this.#pool,
+      targets: this.#targets,
       onDone: (outcome, error) => done(outcome, error, route.holder.id),
     })
     exchange.start()

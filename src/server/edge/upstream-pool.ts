@@ -1,10 +1,13 @@
 import { Agent, type ClientRequest, type RequestOptions, request } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Route, Visitor } from '../upstream.ts'
+import type { TargetOptions } from './target-request.ts'
 
 /** How long an upstream stream waits for the next request; targets commonly close sooner themselves. */
 const idleLimitMs = 30_000
 const sweepMs = 5_000
+/** How long a kept stream is good for what cannot be repeated: few targets close sooner. */
+const youngMs = 1_000
 /** Streams kept for one route. */
 const maxIdle = 256
 
@@ -19,7 +22,7 @@ type PoolOptions = RequestOptions & Destination
 type ErrorListener = (error: Error) => void
 
 interface Idle {
-  readonly untilMs: number
+  readonly sinceMs: number
   /** Those that were there before Agent attached its own. */
   readonly errorListeners: readonly unknown[]
 }
@@ -49,16 +52,25 @@ export class UpstreamPool extends Agent {
    * A request over a kept stream, or a new one. With `isFresh`: over a new one, that is not kept.
    * @throws what node:http does about a path or a header line that cannot be sent.
    */
-  request(options: RequestOptions, destination: Destination, isFresh: boolean): ClientRequest {
-    const { route, visitor } = destination
+  request(options: RequestOptions, target: TargetOptions): ClientRequest {
+    const { route, visitor } = target
+    const pooled: PoolOptions = { ...options, agent: this, route, visitor }
+    const isFresh = target.isFresh || (!target.isRepeatable && this.#wouldBeOld(pooled))
     const created = isFresh
       ? request({
           ...options,
-          createConnection: (_options, onCreated) => openStream(destination, onCreated),
+          createConnection: (_options, onCreated) => openStream(target, onCreated),
         })
-      : request({ ...options, agent: this, route, visitor } as PoolOptions)
+      : request(pooled)
     created.maxHeadersCount = 0 // Node's limit hides header lines instead of refusing them
     return created
+  }
+
+  /** Whether Agent would take a kept stream that its target may be about to close: it takes the youngest. */
+  #wouldBeOld(options: PoolOptions): boolean {
+    const youngest = this.freeSockets[this.getName(options)]?.at(-1)
+    const { sinceMs } = (youngest && this.#idle.get(youngest)) ?? {}
+    return sinceMs !== undefined && performance.now() - sinceMs > youngMs
   }
 
   override getName(options?: RequestOptions): string {
@@ -90,8 +102,8 @@ export class UpstreamPool extends Agent {
     const route = this.#routes.get(stream)
     if (route === undefined || this.#released.has(route)) return false
     if (stream.readableEnded || stream.readableLength > 0) return false
-    const untilMs = performance.now() + idleLimitMs
-    this.#idle.set(stream, { untilMs, errorListeners: stream.listeners('error') })
+    const sinceMs = performance.now()
+    this.#idle.set(stream, { sinceMs, errorListeners: stream.listeners('error') })
     stream.resume() // the last response may have left it paused
     return true
   }
@@ -129,8 +141,8 @@ export class UpstreamPool extends Agent {
   }
 
   #dropStale(): void {
-    const nowMs = performance.now()
-    for (const [stream, { untilMs }] of this.#idle) if (untilMs <= nowMs) stream.destroy()
+    const oldestMs = performance.now() - idleLimitMs
+    for (const [stream, { sinceMs }] of this.#idle) if (sinceMs <= oldestMs) stream.destroy()
   }
 }
 
