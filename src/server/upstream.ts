@@ -30,6 +30,8 @@ export interface Route extends Claim<Upstream> {
   /** The name to the letter as the agent registered it: what its preamble must carry (Go agents compare bytes). */
   readonly key: string
   readonly mode: Mode
+  /** In http mode, what the target speaks if not HTTP/1.1: HTTP/2, in clear text or in the agent's TLS. */
+  readonly protocol?: 'h2c' | 'h2'
   /** The agent's own name for the target. For logs and the status page only. */
   readonly target: string
   /** What visitors in tcp mode are offered by ALPN, the best first; absent: ALPN is not answered. */

@@ -1,18 +1,11 @@
 import { once } from 'node:events'
-import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  connect,
-  constants,
-  type IncomingHttpHeaders,
-  type IncomingHttpStatusHeader,
-  type OutgoingHttpHeaders,
-} from 'node:http2'
+import { constants, type OutgoingHttpHeaders } from 'node:http2'
 import type { Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { until } from '../mux/turns.ts'
 import { FakeUpstream, scripted, startEdge, startOrigin } from './edge-fixture.ts'
+import { ask, http2Over } from './http2-client.ts'
 
 t.test('ALPN: the best of what a visitor offers', async (t) => {
   const { edge } = await startWith(t, () => 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
@@ -434,8 +427,6 @@ function frame(type: number, flags: number, stream: number, payload: Buffer): Bu
   return Buffer.concat([head, payload])
 }
 
-type Headers = IncomingHttpHeaders & IncomingHttpStatusHeader
-
 /** An edge with a route to a scripted origin, and an HTTP/2 session with it. */
 function startWith(
   t: Test,
@@ -454,32 +445,6 @@ async function startServed(
   const upstream = new FakeUpstream(await startOrigin(t, serve))
   edge.route('app.test', upstream)
   const { socket } = await edge.visit('app.test', { ALPNProtocols: ['h2'] })
-  socket.removeAllListeners('data')
-  const session: ClientHttp2Session = connect('https://app.test', {
-    createConnection: () => socket,
-  })
-  session.on('error', () => {})
-  t.teardown(() => session.destroy())
-  await once(session, 'remoteSettings')
-
-  return {
-    ...{ edge, upstream, session },
-    /** A request, and its whole answer. */
-    async ask(headers: OutgoingHttpHeaders, body?: string) {
-      const stream: ClientHttp2Stream = session.request(
-        { ':authority': 'app.test', ...headers },
-        { endStream: body === undefined },
-      )
-      const informed: Headers[] = []
-      let trailers: IncomingHttpHeaders | undefined
-      stream.on('headers', (each) => informed.push(each))
-      stream.on('trailers', (each) => (trailers = each))
-      if (body !== undefined) stream.end(body)
-      const response = once(stream, 'response')
-      const whole = text(stream)
-      whole.catch(() => {})
-      const [received] = (await response) as [Headers]
-      return { headers: received, body: await whole, trailers, informed }
-    },
-  }
+  const session = await http2Over(t, socket)
+  return { edge, upstream, session, ask: ask.bind(undefined, session) }
 }

@@ -53,6 +53,7 @@ export class HttpExchange implements TargetListener {
   #error: EdgeError | undefined
   #isDone = false
   #isFresh: boolean
+  #hasBegunUpload = false
   #earlyHints = 0
   #silences = 0
 
@@ -92,15 +93,18 @@ export class HttpExchange implements TargetListener {
         ...['X-Request-Id', requestId],
       ],
       framing: checked.framing,
-      upgrade: visit.canSwitch ? checked.upgrade : undefined,
+      upgrade: visit.canSwitch && route.protocol === undefined ? checked.upgrade : undefined,
     })
     const head = { method, path: checked.target, lines, hasUpload: visit.hasUpload }
     const isRepeatable = idempotent.has(method) && !visit.hasUpload
     const destination = { route, visitor, headerBytes, isRepeatable, isFresh: this.#isFresh }
     try {
       this.#request = this.#options.targets.request(head, destination, this)
-    } catch {
-      this.#fail(edgeErrors.badRequest) // a path or a value that cannot be sent
+    } catch (error) {
+      const isVisitors = error instanceof TypeError // a path or a value that cannot be sent
+      this.#fail(
+        isVisitors ? edgeErrors.badRequest : upstreamErrorOf(error as NodeJS.ErrnoException),
+      )
     }
   }
 
@@ -112,6 +116,7 @@ export class HttpExchange implements TargetListener {
       request.end([])
       return
     }
+    this.#hasBegunUpload = true
     visit.body.pipe(request.body, { end: false })
     if (checked.framing === 'length') {
       const isHeldUp = () => request.body.writableNeedDrain
@@ -131,9 +136,9 @@ export class HttpExchange implements TargetListener {
 
   /** A kept stream may have been closed at its other end while our request was on its way (RFC 9112 §9.3.1). */
   #mayRepeat(what: Repeatability): boolean {
-    const { visit } = this.#options
-    if (what === 'unheard') return idempotent.has(visit.head.method) && !visit.hasUpload
-    return what === 'unsent'
+    if (this.#hasBegunUpload) return false // and what has gone of it is gone
+    const isIdempotent = idempotent.has(this.#options.visit.head.method)
+    return what === 'unsent' || (what === 'unheard' && isIdempotent)
   }
 
   // ── towards the visitor ──
@@ -141,12 +146,12 @@ export class HttpExchange implements TargetListener {
   onAnswer(answer: TargetAnswer): void {
     if (this.#isOver) return
     const { visit, requestId } = this.#options
-    const { status, message, body } = answer
+    const { status, message, body, isAll } = answer
     this.#answer = answer
-    const hasTrailers = answer.mayHaveTrailers && visit.takesTrailers
+    const hasTrailers = answer.mayHaveTrailers && !isAll && visit.takesTrailers
     try {
       const lines = responseHeaders(answer.rawHeaders, { requestId, hasTrailers })
-      visit.respond({ status, message, lines, hasTrailers })
+      visit.respond({ status, message, lines, hasTrailers, isAll })
     } catch {
       this.#fail(edgeErrors.targetBroken)
       return

@@ -99,6 +99,7 @@ export class Http1TargetRequest implements TargetRequest {
 }
 
 class Http1Answer implements TargetAnswer {
+  readonly isAll = false
   readonly body: IncomingMessage
   readonly status: number
   readonly message: string | undefined

@@ -74,10 +74,10 @@ export class Http2Visit implements Visit {
     this.#inform({ ':status': 103, link })
   }
 
-  respond({ status, lines, hasTrailers = false }: ResponseHead): void {
+  respond({ status, lines, hasTrailers = false, isAll = false }: ResponseHead): void {
     if (this.#isGone) return
     const headers = { ...toHttp2(lines), ':status': status }
-    this.#stream.respond(headers, { waitForTrailers: hasTrailers })
+    this.#stream.respond(headers, { waitForTrailers: hasTrailers, endStream: isAll })
     // Whoever promised trailers and has none must say so too.
     if (hasTrailers) this.#stream.once('wantTrailers', () => this.#sendTrailers())
   }

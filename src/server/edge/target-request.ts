@@ -56,6 +56,8 @@ export interface AnswerHead {
 }
 
 export interface TargetAnswer extends AnswerHead {
+  /** Nothing follows the head: `body` is empty. */
+  readonly isAll: boolean
   /** Ends with the answer, also with one that was cut short. */
   readonly body: Readable
   /** Whether the end of `body` was the end of the answer; known then. */

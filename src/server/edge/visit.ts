@@ -16,6 +16,8 @@ export interface ResponseHead {
   readonly lines: readonly string[]
   /** Trailers may follow the body. Only where `takesTrailers`. */
   readonly hasTrailers?: boolean
+  /** Nothing follows the head; gRPC tells that from a body without bytes. */
+  readonly isAll?: boolean
   /** The connection takes no further request. */
   readonly isLast?: boolean
 }
