@@ -36,7 +36,10 @@ t.test('a target that speaks HTTP/2', async (t) => {
   t.test('hears what an HTTP/1.1 visitor asks', async (t) => {
     const visitor = await edge.visit('app.test')
     visitor.get('/length', 'App.test:8443', 'Connection: close', 'TE: trailers', 'Cookie: a=b')
-    t.match(await visitor.rest(), /^HTTP\/1\.1 200 OK\r\n[\s\S]*content-length: 2\r\n[\s\S]*\r\n\r\nok$/)
+    t.match(
+      await visitor.rest(),
+      /^HTTP\/1\.1 200 OK\r\n[\s\S]*content-length: 2\r\n[\s\S]*\r\n\r\nok$/,
+    )
     t.match(seen.pop(), {
       ':method': 'GET',
       ':path': '/length',
@@ -192,7 +195,7 @@ t.test('a target that is none', async (t) => {
     })
     const edge = await startEdge(t)
     edge.route('app.test', new FakeUpstream(origin), 'http', { protocol: 'h2c' })
-    t.match(await edge.ask('app.test'), new RegExp(`^HTTP/1\\.1 502 [\s\S]*${code}`))
+    t.match(await edge.ask('app.test'), new RegExp(`^HTTP/1\\.1 502 [\\s\\S]*${code}`))
   }
 })
 
