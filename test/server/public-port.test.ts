@@ -9,6 +9,7 @@ import { sshName } from '../../src/server/claims.ts'
 import { opensslPair } from '../certs/support.ts'
 import { pass, settle, until } from '../mux/turns.ts'
 import { FakeUpstream, knock, startEdge, startOrigin, startRedirector } from './edge-fixture.ts'
+import { ask as askHttp2, http2Over } from './http2-client.ts'
 
 // How the public port finds out who comes and what for, with real sockets. What it does with requests is
 // in edge.test.ts.
@@ -123,8 +124,10 @@ t.test('a name that nobody holds any more', async (t) => {
   const alert = { code: 'ERR_SSL_TLSV1_UNRECOGNIZED_NAME' }
 
   t.test('has a page for who asks for HTTP, or says nothing', async (t) => {
-    for (const alpn of [['http/1.1'], ['h2', 'http/1.1'], []])
-      t.match(await ask(alpn), /^HTTP\/1\.1 404 /)
+    for (const alpn of [['http/1.1'], []]) t.match(await ask(alpn), /^HTTP\/1\.1 404 /)
+    const { socket } = await edge.visit('away.test', { ALPNProtocols: ['h2', 'http/1.1'] })
+    const answer = await askHttp2(await http2Over(t, socket), { ':authority': 'away.test' })
+    t.equal(answer.headers[':status'], 404)
   })
 
   t.test('has an alert for who asks for something else', async (t) => {
