@@ -190,12 +190,17 @@ export async function startGateway(t: Test, options: GatewayOptions = {}): Promi
   }
 }
 
+/** A tunnel of config.yaml, its keys as they are typed there. */
 export interface Offer {
   readonly hostname?: string
-  readonly listen_port?: number
   /** A port on loopback, or a target as a person types it. */
   readonly target: number | string
-  readonly mode?: 'http' | 'tcp'
+  readonly mode?: 'http' | 'tcp' | 'tls'
+  readonly listen_port?: number
+  readonly ssh?: boolean
+  readonly alpn?: readonly string[]
+  readonly proxy_protocol?: 'v1' | 'v2'
+  readonly idle_timeout?: number | string
 }
 
 /** What an agent needs to know of a gateway. */
