@@ -26,6 +26,7 @@ export class AddressRanges {
    * left out. What is no address, as that of a socket that is gone, is in none.
    */
   matches(address: string | undefined): boolean {
+    if (this.ranges.length === 0) return false // asked for each connection, and mostly empty
     const plain = canonical(address?.replace(/%.*$/s, '') ?? '')
     return plain !== undefined && this.#lists[plain.family].check(plain.address, plain.family)
   }

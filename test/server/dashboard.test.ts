@@ -73,6 +73,23 @@ t.test('the page', async (t) => {
     t.match(statusPage(status, NOW), /href="https:\/\/app\.example\.com\/"/)
   })
 
+  t.test('shows every way to a tunnel, and counts ports', async (t) => {
+    const routes = [
+      route({ name: 'ssh.example.com', port: 2222, isSsh: true }),
+      route({ port: 30_017 }),
+      route({ name: 'own.example.com', mode: 'tls' }),
+    ]
+    const page = statusPage(statusWith([session({ routes })]), NOW)
+    for (const part of [
+      '<td>ssh.example.com, port 2222, plain SSH on port 8443</td>',
+      '<td>port 30017</td>',
+      '<td>own.example.com</td><td data-label="mode">tls</td>',
+      '<b>2</b> and 2 ports held by them',
+    ]) {
+      t.ok(page.includes(part), part)
+    }
+  })
+
   t.test('says where agents reach it while there are none', async (t) => {
     const page = statusPage(statusWith([]), NOW)
     t.match(page, /No agent is connected/)

@@ -75,6 +75,39 @@ t.test('agents may come', async (t) => {
   }
 })
 
+t.test('an agent behind a trusted proxy is known by its own address', async (t) => {
+  const trustedProxies = { matches: () => true }
+  const { gateway } = await start(t, { trustedProxies })
+  const { public: at, tunnel } = gateway.addresses
+  const socket = dial(at?.port ?? 0, '127.0.0.1')
+  socket.write('PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n')
+  const proxied = await connectAgent(t, 0, { socket, servername: 'tunnel.test' })
+  await proxied.register({ 'app.test': 'x' })
+  // The tunnel port is for agents alone, and takes no headers.
+  const direct = await connectAgent(t, tunnel?.port, {})
+  await direct.register({ 'other.test': 'x' })
+  t.match(gateway.status().sessions, [
+    { remoteAddress: '192.0.2.7' },
+    { remoteAddress: '127.0.0.1' },
+  ])
+})
+
+t.test('certificates are for no name in tls mode, and for no port', async (t) => {
+  const free = createServer()
+  const { port } = await listen(free, { port: 0, host: '127.0.0.1' })
+  await new Promise((resolve) => free.close(resolve))
+  const { gateway, decide } = await start(t, { tcpPorts: { ranges: [{ min: port, max: port }] } })
+  const agent = await connectAgent(t, gateway.addresses.tunnel?.port, {})
+  const tunnels = [
+    { hostname: 'own.test', mode: 'tls', target: 'x' },
+    { hostname: 'ssh.test', mode: 'tcp', target: 'x', ssh: true },
+    { hostname: `tcp:${port}`, mode: 'tcp', target: 'x', listen_port: port },
+  ]
+  t.match(await agent.register({}, tunnels), { ok: true, ports: { [`tcp:${port}`]: port } })
+  t.equal(decide('ssh.test'), true)
+  for (const name of ['own.test', 'ssh:', `tcp:${port}`]) t.equal(decide(name), false, name)
+})
+
 t.test('who is no agent yet', async (t) => {
   t.test('may not be many', async (t) => {
     const { gateway } = await start(t, { limits: { pendingAgents: 2 } })
@@ -238,10 +271,10 @@ async function connectAgent(t: Test, port = 0, hello: object = {}) {
     ...{ socket, session },
     streams: [] as ReturnType<Session['open']>[],
     serve: (_head: string): string | undefined => undefined,
-    async register(routes: Record<string, string>): Promise<unknown> {
+    async register(routes: Record<string, string>, tunnels?: object[]): Promise<unknown> {
       const control = session.open()
       control.on('error', () => {})
-      control.write(`${JSON.stringify({ type: 'register', token: token(), routes })}\n`)
+      control.write(`${JSON.stringify({ type: 'register', token: token(), routes, tunnels })}\n`)
       const [chunk] = await once(control, 'data')
       return JSON.parse(chunk.toString())
     },
