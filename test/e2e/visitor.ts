@@ -131,11 +131,11 @@ export function sClient(gateway: Door, name: string, sent: string): Promise<Outc
   })
 }
 
-/** A program to its end. */
-async function run(
+/** A program to its end; without `talk`, with nothing to read. */
+export async function run(
   program: string,
   args: readonly string[],
-  talk: (child: ChildProcessWithoutNullStreams) => void,
+  talk: (child: ChildProcessWithoutNullStreams) => void = ({ stdin }) => void stdin.end(),
 ): Promise<Outcome> {
   const child = spawn(program, args)
   child.stdin.on('error', () => {}) // it may have ended already

@@ -13,7 +13,7 @@ import type { Test } from 'tap'
  * knows where they stand. All of them end with the test that started them.
  */
 
-const cli = resolve(import.meta.dirname, '../../dist/cli')
+export const cli = resolve(import.meta.dirname, '../../dist/cli')
 export const sharedSecret = '6d0f1c1b93a24c8f9e1f0d5b7a3c2e48'
 export const gatewayHost = 'gateway.localhost'
 /** Agents ask the system's resolver, and not every one knows `*.localhost`. */

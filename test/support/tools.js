@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 /**
@@ -8,7 +8,16 @@ import { delimiter, join } from 'node:path'
  */
 const packages = {
   curl: 'curl',
+  haproxy: 'haproxy',
+  nginx: 'nginx',
   openssl: 'openssl',
+  'redis-benchmark': 'redis-tools',
+  'redis-cli': 'redis-tools',
+  'redis-server': 'redis-server',
+  rsync: 'rsync',
+  scp: 'openssh-client',
+  ssh: 'openssh-client',
+  sshd: 'openssh-server',
 }
 
 /** @typedef {keyof typeof packages} Tool */
@@ -27,12 +36,13 @@ export function pathOf(tool) {
 }
 
 /**
- * For `skip`: why tests with this program are skipped, if they are. In CI they may not be.
- * @param {Tool} tool
+ * For `skip`: why tests with these programs are skipped, if they are. In CI they may not be.
+ * @param {...Tool} tools
  * @returns {string | false}
  */
-export function lacks(tool) {
-  if (pathOf(tool) !== undefined) return false
+export function lacks(...tools) {
+  const tool = tools.find((each) => pathOf(each) === undefined)
+  if (tool === undefined) return false
   const reason = `no ${tool} on this machine (Debian: ${packages[tool]}): what is seen through it is NOT tested`
   if (process.env.CI) throw new Error(reason)
   console.error(reason)
@@ -49,14 +59,31 @@ export function installTools() {
     console.error(`installing what the tests need: ${wanted.join(' ')}`)
     const apt = (/** @type {string[]} */ ...args) =>
       spawnSync('apt-get', args, options).status === 0
-    apt('update', '--quiet=2')
     const install = ['install', '--yes', '--quiet=2', '--no-install-recommends']
-    // One that cannot be had shall not keep the others away.
-    if (!apt(...install, ...wanted)) for (const each of wanted) apt(...install, each)
+    withoutStarting(() => {
+      apt('update', '--quiet=2')
+      // One that cannot be had shall not keep the others away.
+      if (!apt(...install, ...wanted)) for (const each of wanted) apt(...install, each)
+    })
   }
   for (const name of missing) {
     if (pathOf(name) === undefined)
       console.error(`no ${name} (Debian: ${packages[name]}): its tests will be SKIPPED`)
+  }
+}
+
+/**
+ * Debian starts what it installs, and nobody asked for an sshd on port 22 (invoke-rc.d(8)).
+ * @param {() => void} install
+ */
+function withoutStarting(install) {
+  const policy = '/usr/sbin/policy-rc.d'
+  const isOurs = !existsSync(policy)
+  if (isOurs) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  try {
+    install()
+  } finally {
+    if (isOurs) rmSync(policy)
   }
 }
 
