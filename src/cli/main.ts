@@ -48,6 +48,7 @@ export async function main(program: Program): Promise<never> {
         log = logger
       },
     })
+    if (log === undefined) await printed()
     return await end(ExitCode.Clean)
   } catch (error) {
     process.stderr.write(describeError(error, program.usage))
@@ -95,6 +96,13 @@ async function run({ usage, sections, commands }: Program, life: Life): Promise<
   } else {
     await commands[invocation.command.name]?.(invocation, life)
   }
+}
+
+/** What a person asked for must have come out, unless nobody wants it any more. */
+async function printed(): Promise<void> {
+  await drain(process.stdout)
+  const { errored } = process.stdout
+  if (errored !== null && (errored as NodeJS.ErrnoException).code !== 'EPIPE') throw errored
 }
 
 function drain(stream: NodeJS.WriteStream): Promise<void> {

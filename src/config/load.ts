@@ -61,6 +61,9 @@ export function readText(
   if (bytes.length > limitBytes) {
     throw new ConfigError('CONFIG_FILE_UNREADABLE', `${file} is larger than ${limitBytes} bytes`)
   }
+  if (/^(\xff\xfe|\xfe\xff)/.test(bytes.toString('latin1', 0, 2))) {
+    throw new ConfigError('CONFIG_FILE_UNREADABLE', `${file} is UTF-16: save it as UTF-8`)
+  }
   return bytes.toString('utf8').replace(/^\ufeff/, '')
 }
 

@@ -23,8 +23,10 @@ export function readYaml(text: string, file: string, problems: Problems): YamlMa
     const { line, col } = lines.linePos(offset)
     return { file, line, column: col }
   }
-  for (const error of document.errors) {
-    problems.add({ reason: reasonOf(error.code), at: positionAt(error.pos[0]) })
+  // One mistake is met again at the same place by everything that was open there.
+  const errors = new Map(document.errors.map((error) => [`${error.code} ${error.pos[0]}`, error]))
+  for (const { code, pos } of errors.values()) {
+    problems.add({ reason: reasonOf(code), at: positionAt(pos[0]) })
   }
   if (document.errors.length > 0) return undefined
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
@@ -311,6 +311,15 @@ t.test('a reader that goes away is no failure', async (t) => {
   child.stdin?.end('go')
   t.strictSame(await once(child, 'exit'), [0, null])
   t.equal(await errors, 'still here')
+})
+
+t.test('what was asked for and cannot be written is a failure', async (t) => {
+  if (!existsSync('/dev/full')) return t.comment('no /dev/full here: a full disk is NOT tested')
+  const command = [process.execPath, resolve(cli, 'server.js'), 'secret']
+  const child = spawn('sh', ['-c', 'exec "$0" "$@" > /dev/full', ...command], { env: {} })
+  const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')])
+  t.equal(code, 1)
+  t.match(stderr, /^error: .*ENOSPC/)
 })
 
 t.test('an error is one line; its causes follow with LOG_LEVEL=debug', async (t) => {

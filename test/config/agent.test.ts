@@ -320,6 +320,7 @@ t.test('YAML that cannot be read is told of by its place, without its text', asy
     )
     t.notMatch(found.join('\n'), secret, 'no secret')
   }
+  t.ok(problems('['.repeat(5_000)).length < 5, 'once, and not for each bracket that is open')
 })
 
 t.test('anchors work, and a bomb of them does not go off', async (t) => {

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import { inspect } from 'node:util'
 import t from 'tap'
 import { ConfigError, formatProblem } from '../../src/config/errors.ts'
@@ -265,6 +266,12 @@ __proto__=polluted
   })
   t.throws(() => readText(`${dir}/dir`), { code: 'CONFIG_FILE_UNREADABLE' })
   t.throws(() => readText('/dev/zero/x'), { code: 'CONFIG_FILE_UNREADABLE' })
+  for (const mark of ['fffe', 'feff']) {
+    writeFileSync(`${dir}/utf-16`, Buffer.from(`${mark}41004200`, 'hex'))
+    t.throws(() => readText(`${dir}/utf-16`), {
+      message: `${dir}/utf-16 is UTF-16: save it as UTF-8`,
+    })
+  }
   t.doesNotThrow(() => requireDirectory(dir, 'TLS_CERT_DIR'))
   t.match(
     problems(() => requireDirectory(file, 'TLS_CERT_DIR', { file: '.env', line: 2 })),
