@@ -44,7 +44,7 @@ export type StreamErrorCode =
   | 'MUX_UNREAD_LIMIT'
   /** The peer said that it takes no new streams. */
   | 'MUX_REMOTE_GO_AWAY'
-  /** Too many streams wait for the peer to accept them, or all stream ids are used up. */
+  /** Too many streams wait for the peer to accept them. */
   | 'MUX_TOO_MANY_OPENS'
 
 export type MuxErrorCode = ProtocolErrorCode | SessionErrorCode | StreamErrorCode

@@ -108,7 +108,10 @@ export class Session extends EventEmitter<SessionEvents> {
   open(): MuxStream {
     if (this.#isClosed || this.#isGoingAway) throw sessionClosed()
     if (this.#isPeerGoingAway) throw remoteGoAway()
-    return this.#table.open()
+    const stream = this.#table.open()
+    // That was the last id: the peer hears of it, and may come again with a new session.
+    if (this.#table.isUsedUp) this.goAway()
+    return stream
   }
 
   /** The round trip to the peer and back, in ms. Fails with MUX_PING_TIMEOUT, or with the session. */

@@ -78,6 +78,11 @@ export class StreamTable {
     return this.#peerIds.includes(id)
   }
 
+  /** Whether no stream can be opened any more. */
+  get isUsedUp(): boolean {
+    return this.#ownIds.isUsedUp
+  }
+
   /** A stream of ours, at once if fewer than 256 are unanswered. @throws MuxError MUX_TOO_MANY_OPENS */
   open(): MuxStream {
     const mayStart = this.#unanswered.size < this.#options.maxUnansweredOpens

@@ -240,6 +240,19 @@ t.test('a client counts 1, 3, 5, a server 2, 4, 6', async (t) => {
   t.same([server.take(), server.take(), server.take()], [2, 4, 6])
 })
 
+t.test('the last id is the largest of its kind', async (t) => {
+  const ids = [new OwnIds('client', 7), new OwnIds('server', 7)]
+  const taken = ids.map((own) => {
+    const all: number[] = []
+    while (!own.isUsedUp) all.push(own.take())
+    return all
+  })
+  t.same(taken, [
+    [1, 3, 5, 7],
+    [2, 4, 6],
+  ])
+})
+
 t.test('takes the ids of the other parity from the peer, each once', async (t) => {
   const ids = new PeerIds('server')
   for (const id of [1, 3, 5, 9, 7, 0xffff_ffff]) t.doesNotThrow(() => ids.take(id), `${id}`)

@@ -34,12 +34,15 @@ async function many(count: number): Promise<Measured> {
   const { client, server } = sessions()
   server.on('stream', (stream) => stream.pipe(stream))
   let errors = 0
-  const open = async (_: unknown, i: number) => {
-    const stream = client.open().on('error', () => (errors += 1))
-    await ask(stream, `first ${i}`)
-    return stream
+  const streams: MuxStream[] = []
+  while (streams.length < count) {
+    // No more at once than may wait for the other side to accept them.
+    const next = Array.from({ length: Math.min(10_000, count - streams.length) }, () =>
+      client.open().on('error', () => (errors += 1)),
+    )
+    await Promise.all(next.map((stream, i) => ask(stream, `first ${i}`)))
+    streams.push(...next)
   }
-  const streams = await Promise.all(Array.from({ length: count }, open))
   const answered = await Promise.all(streams.map((stream, i) => ask(stream, `again ${i}`)))
   for (const stream of streams) stream.end()
   await Promise.all(streams.map((stream) => once(stream, 'close')))

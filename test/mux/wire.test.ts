@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
 import { type MuxStream, Session } from '../../src/mux/index.ts'
+import { OwnIds } from '../../src/mux/stream-ids.ts'
 import { duplexPair } from '../support/duplex-pair.ts'
 import { destroyAfter } from './destroy-after.ts'
 import { hex, sessionWithRawPeer, u32 } from './raw-peer.ts'
@@ -359,6 +360,21 @@ t.test('an id that was used is not used again, however its stream ended', async 
     await settle()
     t.equal(ended(), 'MUX_BAD_STREAM_ID')
   }
+})
+
+t.test('with the last id a session takes its leave', async (t) => {
+  const { session, peer } = sessionWithRawPeer(t, 'server')
+  session.open()
+  t.intercept(OwnIds.prototype, 'isUsedUp', { get: () => true })
+  t.equal(session.open().id, 4)
+  t.notOk(session.canOpen)
+  t.throws(() => session.open(), { code: 'MUX_SESSION_CLOSED' })
+  await settle()
+  t.same(peer.take(), [
+    '00 03 0000 00000000 00000000',
+    '00 01 0001 00000002 00000000',
+    '00 01 0001 00000004 00000000',
+  ])
 })
 
 t.test('ids may come out of order, as a Go peer with many goroutines sends them', async (t) => {
