@@ -71,6 +71,11 @@ export class Http1Visit implements Visit {
     return this.response.writableFinished
   }
 
+  /** Whether the response has told the visitor that the connection ends with it. */
+  get isLast(): boolean {
+    return !this.response.shouldKeepAlive
+  }
+
   get status(): number {
     return this.response.headersSent ? this.response.statusCode : 0
   }

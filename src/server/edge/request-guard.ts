@@ -1,6 +1,6 @@
 /*
  * What Node's parser lets through, and we do not (tried on Node 20): two Host lines, a Host that is
- * none, a target that names another host, `#` in the target, HTTP/1.0 with chunks; and header lines
+ * none, a target that names another host, `#` in the target, HTTP/1.0 with chunks, HTTP/2.0; and header lines
  * beyond what is visible, unless `maxHeadersCount` is 0. Two readers of such a message may disagree
  * about where it is meant to go or where it ends, so it goes nowhere.
  */
@@ -36,9 +36,10 @@ export function checkRequest(
   request: RequestHead,
   { serverName, isShared, headerLines }: GuardOptions,
 ): CheckedRequest | EdgeError {
-  const { rawHeaders, method, url } = request
+  const { rawHeaders, method, url, httpVersion } = request
   if (rawHeaders.length > 2 * headerLines) return edgeErrors.headerTooLarge
   if (method === 'CONNECT') return edgeErrors.methodRefused
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return edgeErrors.badRequest
 
   const hosts = valuesOf(rawHeaders, 'host')
   const hostText = hosts[0] ?? ''

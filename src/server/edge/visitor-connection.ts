@@ -31,10 +31,14 @@ export class VisitorConnection {
 
   /** What `enqueue` began is done. */
   done(): void {
+    const wasLast = this.#visit?.isLast ?? false
     this.#visit = undefined
     this.#isBusy = false
     const next = this.#waiting.shift()
-    if (next !== undefined && !this.socket.destroyed) this.#begin(next)
+    if (next === undefined || this.socket.destroyed) return
+    // What came behind a request that was refused is not known to be one.
+    if (wasLast) this.socket.destroySoon()
+    else this.#begin(next)
   }
 
   onIdle(): void {
