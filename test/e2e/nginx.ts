@@ -19,7 +19,7 @@ export async function startNginx(t: Test) {
     `daemon off; master_process off; worker_processes 1; pid ${directory}/pid;
      events { worker_connections 512; }
      http {
-       log_format served '$request_method $request_uri $status';
+       log_format served escape=none '$request_method $request_uri $status';
        access_log ${log} served;
        client_body_temp_path ${directory}; proxy_temp_path ${directory}; fastcgi_temp_path ${directory};
        uwsgi_temp_path ${directory}; scgi_temp_path ${directory};

@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { startAgent, startGateway } from '../support/programs.ts'
 import { lacks } from '../support/tools.js'
 import { ambiguousRequests } from './ambiguous-requests.ts'
+import { inTurns } from './in-turns.ts'
 import { startNginx } from './nginx.ts'
 import { type Message, readRequests } from './strict-reader.ts'
 import { serveHttp, serveTcp } from './targets.ts'
@@ -83,7 +84,7 @@ t.test('of a request that was changed in one place, services get what we forward
   for (const { name, seen } of services) {
     const forwarded = gateway.program
       .logged('request', { host: name })
-      .filter(({ session, path }) => session !== undefined && !/\/c\d/.test(String(path)))
+      .filter(({ session, path }) => session !== undefined && !/\/c\d+\b/.test(String(path)))
     const lines = forwarded.map(({ method, path }) => `${method} ${path}`)
     const answered = lines.filter((_, index) => forwarded[index]?.status === 200)
     const served = seen().map((line) => line.replace(/\?.*/s, ''))
@@ -144,21 +145,4 @@ async function send(t: Test, name: string, bytes: string): Promise<string> {
   socket.write(bytes, 'latin1')
   await new Promise<void>((resolve) => socket.once('close', () => resolve()))
   return text
-}
-
-/** As many of them at a time. */
-async function inTurns<Item, Result>(
-  items: readonly Item[],
-  width: number,
-  work: (item: Item, index: number) => Promise<Result>,
-): Promise<Result[]> {
-  const results: Result[] = []
-  let next = 0
-  const lane = async () => {
-    for (let index = next++; index < items.length; index = next++) {
-      results[index] = await work(items[index] as Item, index)
-    }
-  }
-  await Promise.all(Array.from({ length: width }, lane))
-  return results
 }

@@ -11,45 +11,56 @@ export interface Message {
 }
 
 /**
- * The messages that are whole, of one connection's bytes (latin1), and what is left.
- * @throws about bytes that can be no message, however many come behind them.
+ * The requests that are whole, of one connection's bytes (latin1), and what is left.
+ * @throws about bytes that can be no request, however many come behind them.
  */
 export function readRequests(bytes: string): { messages: Message[]; rest: string } {
   const messages: Message[] = []
-  for (let rest = bytes; ; ) {
-    try {
-      if (rest === '') return { messages, rest }
-      const { message, after } = readRequest(rest)
-      messages.push(message)
-      rest = after
-    } catch (error) {
-      if (error instanceof Incomplete) return { messages, rest }
-      throw error
-    }
+  for (let rest = bytes; rest !== ''; ) {
+    const read = unlessIncomplete(() => readRequest(rest))
+    if (read === undefined) return { messages, rest }
+    messages.push(read.message)
+    rest = read.rest
   }
+  return { messages, rest: '' }
 }
 
-export function valuesIn({ headers }: Message, name: string): string[] {
+/** A response that has its own end, and what comes behind it; undefined if it has not come to that. */
+export function readResponse(bytes: string, method = 'GET'): Read | undefined {
+  return unlessIncomplete(() => {
+    const head = readHead(bytes, /^HTTP\/1\.1 [1-9]\d\d [\t\x20-\x7e\x80-\xff]*$/)
+    if (/^HTTP\/1\.1 (?:1\d\d|204|304) /.test(head.start) || method === 'HEAD') {
+      return { message: { ...head, body: '' }, rest: head.rest }
+    }
+    return readBody(head)
+  })
+}
+
+export function valuesIn({ headers }: Pick<Message, 'headers'>, name: string): string[] {
   return headers.filter(([candidate]) => candidate === name).map(([, value]) => value)
 }
 
-function readRequest(bytes: string): { message: Message; after: string } {
-  const { start, headers, after } = readHead(bytes)
-  if (!/^[A-Z]+ (?:\/[!-~\x80-\xff]*|\*) HTTP\/1\.1$/.test(start)) throw malformed('start', start)
-  const head = { start, headers, body: '' }
+interface Read {
+  readonly message: Message
+  readonly rest: string
+}
+
+type Head = Omit<Message, 'body'> & { readonly rest: string }
+
+function readRequest(bytes: string): Read {
+  const head = readHead(bytes, /^[A-Z]+ (?:\/[!-~\x80-\xff]*|\*) HTTP\/1\.1$/)
   const hosts = valuesIn(head, 'host')
   if (hosts.length !== 1 || !/^[\w.-]+(?::\d+)?$/.test(hosts[0] ?? ''))
     throw malformed('Host', hosts)
-  const { body, rest } = readBody(head, after)
-  return { message: { ...head, body }, after: rest }
+  return readBody(head)
 }
 
-function readHead(bytes: string) {
+function readHead(bytes: string, form: RegExp): Head {
   const end = bytes.indexOf('\r\n\r\n')
   if (end === -1) throw new Incomplete()
   const [start = '', ...lines] = bytes.slice(0, end).split('\r\n')
-  if (/[\r\n\0]/.test(start)) throw malformed('start', start)
-  return { start, headers: lines.map(readLine), after: bytes.slice(end + 4) }
+  if (!form.test(start)) throw malformed('start', start)
+  return { start, headers: lines.map(readLine), rest: bytes.slice(end + 4) }
 }
 
 function readLine(line: string): readonly [string, string] {
@@ -58,19 +69,21 @@ function readLine(line: string): readonly [string, string] {
   return [name.toLowerCase(), value]
 }
 
-function readBody(head: Message, bytes: string): { body: string; rest: string } {
-  const lengths = valuesIn(head, 'content-length')
-  const codings = valuesIn(head, 'transfer-encoding')
-  if (lengths.length + codings.length === 0) return { body: '', rest: bytes }
-  if (lengths.length + codings.length > 1) throw malformed('framing', [...lengths, ...codings])
+function readBody({ start, headers, rest: bytes }: Head): Read {
+  const lengths = valuesIn({ headers }, 'content-length')
+  const codings = valuesIn({ headers }, 'transfer-encoding')
+  const framing = [...lengths, ...codings]
+  if (framing.length === 0) return { message: { start, headers, body: '' }, rest: bytes }
+  if (framing.length > 1) throw malformed('framing', framing)
   if (codings.length === 1) {
     if (codings[0] !== 'chunked') throw malformed('Transfer-Encoding', codings)
-    return readChunks(bytes)
+    const { body, rest } = readChunks(bytes)
+    return { message: { start, headers, body }, rest }
   }
   if (!/^\d{1,15}$/.test(lengths[0] ?? '')) throw malformed('Content-Length', lengths)
   const length = Number(lengths[0])
   if (bytes.length < length) throw new Incomplete()
-  return { body: bytes.slice(0, length), rest: bytes.slice(length) }
+  return { message: { start, headers, body: bytes.slice(0, length) }, rest: bytes.slice(length) }
 }
 
 function readChunks(bytes: string): { body: string; rest: string } {
@@ -99,6 +112,15 @@ function afterTrailers(bytes: string): string {
 
 /** Nothing is wrong so far. */
 class Incomplete extends Error {}
+
+function unlessIncomplete<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof Incomplete) return undefined
+    throw error
+  }
+}
 
 function malformed(what: string, found: string | readonly string[]): Error {
   return new Error(`malformed ${what}: ${JSON.stringify(found)}`)

@@ -75,11 +75,14 @@ export function valuesOf(rawHeaders: readonly string[], name: string): string[] 
   return values
 }
 
-/** What ends the response's body (RFC 9112 §6.3). */
+/** What ends the response's body (RFC 9112 §6.3); `unknown` too for a response that cannot be the final one. */
 export function responseFraming(
-  { statusCode, rawHeaders }: Pick<IncomingMessage, 'statusCode' | 'rawHeaders'>,
+  { statusCode = 0, httpVersion, rawHeaders }: ResponseHead,
   method: string | undefined,
 ): 'none' | 'length' | 'chunked' | 'close' | 'unknown' {
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return 'unknown'
+  if (statusCode < 200) return 'unknown' // a 101 that names no protocol: Node takes it for final
+  if (rawHeaders.length > 2 * mostResponseLines) return 'unknown'
   if (method === 'HEAD' || statusCode === 204 || statusCode === 304) return 'none'
   const encodings = valuesOf(rawHeaders, 'transfer-encoding')
   if (encodings.length > 0) {
@@ -89,6 +92,11 @@ export function responseFraming(
   }
   return valuesOf(rawHeaders, 'content-length').length > 0 ? 'length' : 'close'
 }
+
+type ResponseHead = Pick<IncomingMessage, 'statusCode' | 'httpVersion' | 'rawHeaders'>
+
+/** A visitor that is a Node program sees no more than 2,000, and a proxy before it may see fewer. */
+const mostResponseLines = 1_000
 
 /** A message's head, for where node:http does not write it; latin1, as it was read. */
 export function headText(status: string, lines: readonly string[]): string {
