@@ -72,8 +72,12 @@ export function isValidAt(certificate: Certificate, nowMs: number): boolean {
 export function renewAtMs(certificate: Certificate, hostname: string): number {
   const lifetimeMs = certificate.notAfterMs - certificate.notBeforeMs
   const left = lifetimeMs < TEN_DAYS_MS ? lifetimeMs / 2 : lifetimeMs / 3
-  const jitter = createHash('sha256').update(hostname).digest().readUInt32BE(0) / 2 ** 32
-  return certificate.notAfterMs - left + (jitter * lifetimeMs) / 20
+  return certificate.notAfterMs - left + (jitterOf(hostname) * lifetimeMs) / 20
+}
+
+/** From 0 to 1, always the same for a hostname. */
+export function jitterOf(hostname: string): number {
+  return createHash('sha256').update(hostname).digest().readUInt32BE(0) / 2 ** 32
 }
 
 const TEN_DAYS_MS = 10 * 24 * 60 * 60 * 1000

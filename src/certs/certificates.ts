@@ -5,11 +5,14 @@
  */
 import type { Logger } from '../log.ts'
 import { canonicalHostname } from '../net/hostname.ts'
-import { type Certificate, isValidAt, readCertificateFor, renewAtMs } from './certificate.ts'
+import type { Budget } from './budget.ts'
+import { type Certificate, isValidAt, readCertificateFor } from './certificate.ts'
 import { CertificateError } from './errors.ts'
 import { Failures } from './failures.ts'
-import { IssueQueue } from './issue-queue.ts'
-import type { Issuer, KeyAndChain } from './issuer.ts'
+import type { Issuer } from './issuer.ts'
+import { Issuing, type IssuingLimits } from './issuing.ts'
+import { Renewals } from './renewals.ts'
+import { type CertificateStatus, type IssuanceStatus, statusOf } from './status.ts'
 import type { Store } from './store.ts'
 
 export interface CertificatesOptions {
@@ -19,6 +22,10 @@ export interface CertificatesOptions {
   readonly directory?: OwnCertificates | undefined
   /** May this canonical hostname get a certificate? Asked often, and again after every wait. */
   readonly decide: (hostname: string) => boolean
+  /** What earlier gateways have left behind. Default: nothing, and nothing is left. */
+  readonly failures?: Failures | undefined
+  /** Default: none is kept. */
+  readonly budget?: Budget | undefined
   readonly log: Logger
   readonly limits?: Partial<CertificateLimits>
 }
@@ -29,27 +36,14 @@ export interface OwnCertificates {
   list(): readonly Certificate[]
 }
 
-export interface CertificateLimits {
-  /** Names that are issued at once, and names that wait for that. */
-  readonly issuing: number
-  readonly waiting: number
+export interface CertificateLimits extends IssuingLimits {
   /** Certificates in memory; the one that was asked for the longest ago goes first. */
   readonly inMemory: number
   /** How long one caller waits; the issuing goes on behind it, for the next. */
   readonly waitMs: number
-  /** How long one issuing may take. */
-  readonly issueMs: number
 }
 
-export interface CertificateStatus {
-  /** A hostname, or the operator's wildcard. */
-  readonly name: string
-  /** `operator`, or the issuer's id. */
-  readonly source: string
-  readonly notAfterMs: number
-}
-
-/** The certificates of one gateway: cache, gate, single flight, back-off and renewal. */
+/** The certificates of one gateway: cache, gate, single flight and renewal. */
 export class Certificates {
   readonly #options: CertificatesOptions
   readonly #log: Logger
@@ -59,27 +53,33 @@ export class Certificates {
   /** What is being loaded or issued; everyone who asks for the name waits for the same. */
   readonly #flights = new Map<string, Promise<Certificate | undefined>>()
   readonly #saving = new Set<Promise<void>>()
-  readonly #failures = new Failures()
-  readonly #queue: IssueQueue
-  readonly #closing = new AbortController()
+  readonly #failures: Failures
+  /** Both undefined where nobody issues. */
+  readonly #issuing: Issuing | undefined
+  readonly #renewals: Renewals | undefined
   readonly #renewing: NodeJS.Timeout
+  #isClosed = false
 
   constructor(options: CertificatesOptions) {
+    const { issuer, decide, budget, log, failures = new Failures() } = options
+    const limits = { ...DEFAULT_LIMITS, ...options.limits }
     this.#options = options
-    this.#log = options.log
-    this.#limits = { ...DEFAULT_LIMITS, ...options.limits }
-    const { issuing, waiting } = this.#limits
-    this.#queue = new IssueQueue({ atOnce: issuing, maxWaiting: waiting })
-    this.#renewing = setInterval(() => this.#renewAll(), RENEW_EVERY_MS).unref()
+    this.#log = log
+    this.#limits = limits
+    this.#failures = failures
+    this.#issuing = issuer && new Issuing({ issuer, decide, failures, budget, limits, log })
+    this.#renewals = issuer && new Renewals({ issuer, log })
+    this.#renewing = setInterval(() => void this.#renewAll(), RENEW_EVERY_MS).unref()
   }
 
   /**
    * A certificate that covers the name and is valid now; `undefined` where there is none and none
    * may be made (also for what is no hostname). The same object for as long as it is the one to show.
-   * @throws CertificateError CERT_ISSUE_FAILED, CERT_BACKING_OFF, CERT_BUSY, CERT_PENDING, CERT_CLOSED.
+   * @throws CertificateError CERT_ISSUE_FAILED, CERT_BACKING_OFF, CERT_OVER_BUDGET, CERT_BUSY,
+   * CERT_PENDING, CERT_CLOSED.
    */
   async certificateFor(hostname: string): Promise<Certificate | undefined> {
-    this.#closing.signal.throwIfAborted()
+    this.#throwIfClosed()
     const name = canonicalHostname(hostname)
     if (name === undefined) return undefined
     const atHand = this.#inMemory(name)
@@ -93,36 +93,76 @@ export class Certificates {
   /** Whether `certificateFor` would give one without the issuer. */
   async hasAtHand(hostname: string): Promise<boolean> {
     const name = canonicalHostname(hostname)
-    if (name === undefined) return false
-    return (this.#inMemory(name) ?? (await this.#fromStore(name))) !== undefined
+    return name !== undefined && (await this.#atHand(name)) !== undefined
   }
 
-  /** The operator's certificates, then those in memory. */
-  status(): CertificateStatus[] {
-    const own = (this.#options.directory?.list() ?? []).flatMap(({ names, notAfterMs }) =>
-      names.map((name) => ({ name, source: 'operator', notAfterMs })),
-    )
-    const source = this.#options.issuer?.id ?? 'store'
-    const issued = Array.from(this.#memory, ([name, { notAfterMs }]) => ({
+  /**
+   * For the operator: a certificate although a try before has failed, and with `isRenewal` a new one
+   * although one is at hand. What the issuer has asked to wait for is waited for still.
+   * @throws CertificateError as `certificateFor`, and CERT_REFUSED, saying why none may be made.
+   */
+  async order(hostname: string, { isRenewal = false } = {}): Promise<Certificate> {
+    this.#throwIfClosed()
+    const name = canonicalHostname(hostname)
+    if (name === undefined) throw refused(`${hostname} is no host name`)
+    if (this.#options.directory?.find(name, Date.now()) !== undefined) {
+      throw refused(`${name} has a certificate of yours, in TLS_CERT_DIR: renew that one`)
+    }
+    const old = await this.#atHand(name)
+    if (old !== undefined && !isRenewal) return old
+    if (this.#issuing === undefined) throw refused('nobody issues certificates: ACME_ENV is off')
+    const isGone = `nobody holds ${name}: certificates are for names whose agent is connected`
+    if (!this.#options.decide(name)) throw refused(isGone)
+    if (this.#failures.of(name)?.kind !== 'limited') this.#failures.forget(name)
+    const issued = await this.#patiently(
       name,
-      source,
-      notAfterMs,
-    }))
-    return [...own, ...issued]
+      this.#flight(name, () => this.#issue(name, old)),
+    )
+    if (issued === undefined) throw refused(isGone)
+    return issued
+  }
+
+  /** The operator's certificates, those in memory, and what becomes of all others that `names` has. */
+  status(names: Iterable<string> = []): CertificateStatus[] {
+    return statusOf(names, {
+      own: this.#options.directory,
+      issuerId: this.#options.issuer?.id,
+      memory: this.#memory,
+      failures: this.#failures,
+      ordering: this.#issuing?.ordering() ?? new Set(),
+      nowMs: Date.now(),
+    })
+  }
+
+  issuance(): IssuanceStatus {
+    const none = { ordering: 0, issued: 0, renewed: 0, failed: 0 }
+    const { pausedUntilMs } = this.#failures
+    return {
+      issuer: this.#options.issuer?.id,
+      ...(this.#issuing?.counters() ?? none),
+      ...(pausedUntilMs > Date.now() && { pausedUntilMs }),
+    }
   }
 
   /** Ends what is being issued, fails those who wait for it, and lets what is being saved finish. */
   async close(): Promise<void> {
     clearInterval(this.#renewing)
-    const closed = new CertificateError('CERT_CLOSED', 'the gateway is shutting down')
-    if (!this.#closing.signal.aborted) this.#closing.abort(closed)
-    this.#queue.refuseWaiting(closed)
+    this.#isClosed = true
+    this.#issuing?.close()
     await Promise.allSettled(this.#flights.values())
     await Promise.allSettled(this.#saving)
+    await this.#failures.close()
+    await this.#options.budget?.close()
+    await this.#options.issuer?.close?.()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  #throwIfClosed(): void {
+    if (!this.#isClosed) return
+    throw new CertificateError('CERT_CLOSED', 'the gateway is shutting down')
   }
 
   #inMemory(name: string): Certificate | undefined {
@@ -136,6 +176,10 @@ export class Certificates {
     this.#memory.set(name, kept)
     this.#renewIfDue(name, kept, nowMs)
     return kept
+  }
+
+  async #atHand(name: string): Promise<Certificate | undefined> {
+    return this.#inMemory(name) ?? (await this.#fromStore(name))
   }
 
   #flight(
@@ -167,23 +211,21 @@ export class Certificates {
   async #obtain(name: string): Promise<Certificate | undefined> {
     const stored = await this.#fromStore(name)
     if (stored !== undefined) return stored
-    if (this.#options.issuer === undefined || !this.#options.decide(name)) return undefined
-    const waitMs = this.#failures.waitMs(name, Date.now())
-    if (waitMs > 0) {
-      const text = `no certificate for ${name}: the last try failed, the next is in ${seconds(waitMs)}`
-      throw new CertificateError('CERT_BACKING_OFF', text, { retryAfterMs: waitMs })
-    }
-    return this.#issue(name, this.#options.issuer)
+    return this.#options.decide(name) ? this.#issue(name) : undefined
   }
 
   async #fromStore(name: string): Promise<Certificate | undefined> {
+    const certificate = await this.#stored(name)
+    if (certificate === undefined) return undefined
+    this.#keep(name, certificate)
+    this.#renewIfDue(name, certificate, Date.now())
+    return certificate
+  }
+
+  async #stored(name: string): Promise<Certificate | undefined> {
     try {
       const pair = await this.#options.store?.load(name)
-      if (pair === undefined) return undefined
-      const certificate = readCertificateFor(name, pair, Date.now())
-      this.#keep(name, certificate)
-      this.#renewIfDue(name, certificate, Date.now())
-      return certificate
+      return pair && readCertificateFor(name, pair, Date.now())
     } catch (error) {
       // The certificate of an agent that has been away for long: no news at each visit.
       if (error instanceof CertificateError && error.code === 'CERT_EXPIRED') return undefined
@@ -192,64 +234,13 @@ export class Certificates {
     }
   }
 
-  /** A new certificate, kept and on its way into the store; `undefined` if the gate has closed meanwhile. */
-  async #issue(name: string, issuer: Issuer): Promise<Certificate | undefined> {
-    return this.#queue.run(async () => {
-      this.#closing.signal.throwIfAborted()
-      if (!this.#options.decide(name)) return undefined
-      const startedMs = Date.now()
-      let certificate: Certificate
-      try {
-        const pair = await this.#ask(issuer, name)
-        certificate = readCertificateFor(name, pair, Date.now())
-      } catch (error) {
-        this.#closing.signal.throwIfAborted()
-        throw this.#failed(name, issuer, error)
-      }
-      this.#failures.forget(name)
-      this.#keep(name, certificate)
-      this.#save(name, certificate)
-      this.#log.info('certificate issued', {
-        hostname: name,
-        issuer: issuer.id,
-        notAfter: new Date(certificate.notAfterMs).toISOString(),
-        tookMs: Date.now() - startedMs,
-      })
-      return certificate
-    })
-  }
-
-  /** Asks the issuer, but no longer than it may take, whether it minds the signal or not. */
-  async #ask(issuer: Issuer, name: string): Promise<KeyAndChain> {
-    const { issueMs } = this.#limits
-    const work = new AbortController()
-    const end = () => work.abort(this.#closing.signal.reason)
-    const timer = setTimeout(() => {
-      work.abort(new Error(`no certificate within ${seconds(issueMs)}`))
-    }, issueMs)
-    this.#closing.signal.addEventListener('abort', end, { once: true })
-    try {
-      return await new Promise((resolve, reject) => {
-        work.signal.addEventListener('abort', () => reject(work.signal.reason), { once: true })
-        issuer.issue(name, work.signal).then(resolve, reject)
-      })
-    } finally {
-      clearTimeout(timer)
-      this.#closing.signal.removeEventListener('abort', end)
-    }
-  }
-
-  #failed(name: string, issuer: Issuer, cause: unknown): CertificateError {
-    const asked = cause instanceof CertificateError ? cause.retryAfterMs : undefined
-    const retryAfterMs = this.#failures.add(name, Date.now(), asked)
-    this.#log.error('certificate not issued', {
-      hostname: name,
-      issuer: issuer.id,
-      error: text(cause),
-      retryAfterMs,
-    })
-    const told = `${issuer.id} gave no certificate for ${name}: ${text(cause)}`
-    return new CertificateError('CERT_ISSUE_FAILED', told, { cause, retryAfterMs })
+  /** A new certificate, kept and on its way into the store. */
+  async #issue(name: string, old?: Certificate): Promise<Certificate | undefined> {
+    const certificate = await this.#issuing?.issue(name, old)
+    if (certificate === undefined) return undefined
+    this.#keep(name, certificate)
+    this.#save(name, certificate)
+    return certificate
   }
 
   #keep(name: string, certificate: Certificate): void {
@@ -274,21 +265,41 @@ export class Certificates {
     this.#saving.add(saving)
   }
 
-  #renewAll(): void {
-    const nowMs = Date.now()
+  /** Also those on the disk that nobody has asked for since we run, if their names are held. */
+  async #renewAll(): Promise<void> {
     for (const [name, certificate] of this.#memory) {
-      if (isValidAt(certificate, nowMs)) this.#renewIfDue(name, certificate, nowMs)
-      else this.#memory.delete(name)
+      if (!isValidAt(certificate, Date.now())) this.#memory.delete(name)
+      else await this.#look(name, certificate)
+    }
+    for (const name of await this.#storedNames()) {
+      if (this.#memory.has(name) || !this.#options.decide(name)) continue
+      const certificate = await this.#stored(name)
+      if (certificate !== undefined) await this.#look(name, certificate)
+    }
+  }
+
+  async #look(name: string, certificate: Certificate): Promise<void> {
+    if (this.#options.decide(name)) await this.#renewals?.ask(name, certificate, Date.now())
+    this.#renewIfDue(name, certificate, Date.now())
+  }
+
+  async #storedNames(): Promise<readonly string[]> {
+    if (this.#issuing === undefined) return []
+    try {
+      return (await this.#options.store?.list()) ?? []
+    } catch (error) {
+      this.#log.warn('stored certificates are not looked through', { error: text(error) })
+      return []
     }
   }
 
   /** Gets the next certificate in the background; this one is shown until it is there. */
   #renewIfDue(name: string, certificate: Certificate, nowMs: number): void {
-    const { issuer, decide } = this.#options
-    if (issuer === undefined || nowMs < renewAtMs(certificate, name)) return
-    if (this.#flights.has(name) || this.#failures.waitMs(name, nowMs) > 0 || !decide(name)) return
+    if (this.#isClosed || !this.#renewals?.isDue(name, certificate, nowMs)) return
+    if (this.#flights.has(name) || this.#failures.waitMs(name, nowMs) > 0) return
+    if (!this.#options.decide(name)) return
     // A failure has been logged and noted. A full queue is no matter: there is time.
-    this.#flight(name, () => this.#issue(name, issuer)).catch(() => {})
+    this.#flight(name, () => this.#issue(name, certificate)).catch(() => {})
   }
 }
 
@@ -304,8 +315,8 @@ const DEFAULT_LIMITS: CertificateLimits = {
 // Names that nobody visits have no other occasion.
 const RENEW_EVERY_MS = 10 * 60_000
 
-function seconds(ms: number): string {
-  return `${Math.ceil(ms / 1000)} s`
+function refused(reason: string): CertificateError {
+  return new CertificateError('CERT_REFUSED', reason)
 }
 
 function text(error: unknown): string {

@@ -17,19 +17,44 @@ export type CertificateErrorCode =
   | 'CERT_NAME_INVALID'
   /** A file or directory of certificates could not be read or written; the cause has the errno. */
   | 'CERT_FILE_FAILED'
+  /** The name was given up while its certificate was about to be ordered; nothing was. */
+  | 'CERT_NOT_WANTED'
+  /** A certificate was asked for by command, and may not be made: the message says why. */
+  | 'CERT_REFUSED'
+  /** As many names of one registered domain got certificates as may in 7 days. */
+  | 'CERT_OVER_BUDGET'
   /** The certificates were asked for after `close()`, or were being made when it was called. */
   | 'CERT_CLOSED'
 
+/**
+ * What kind of failure an issuing ended with, by which it is decided when to try again:
+ *
+ *     unreachable   the issuer could not be asked, or had a problem of its own: soon
+ *     challenge     the name does not lead here: in minutes, as someone has to change something
+ *     limited       the issuer has limits, and says until when
+ *     rejected      the issuer does not issue for this name, by its policy: tomorrow
+ *     account       the issuer does not take us: configuration
+ */
+export type FailureKind = 'unreachable' | 'challenge' | 'limited' | 'rejected' | 'account'
+
 export interface CertificateErrorOptions extends ErrorOptions {
+  readonly kind?: FailureKind | undefined
   readonly retryAfterMs?: number | undefined
+  readonly isForAll?: boolean | undefined
 }
 
 export class CertificateError extends CodedError<CertificateErrorCode> {
   /** Not to be tried again sooner than this from now: what the CA asked for, or our own back-off. */
   readonly retryAfterMs: number | undefined
+  /** Of a failed issuing; undefined: nobody said. */
+  readonly kind: FailureKind | undefined
+  /** The next name would fail alike. */
+  readonly isForAll: boolean
 
   constructor(code: CertificateErrorCode, message: string, options?: CertificateErrorOptions) {
     super(code, message, options)
     this.retryAfterMs = options?.retryAfterMs
+    this.kind = options?.kind
+    this.isForAll = options?.isForAll ?? false
   }
 }

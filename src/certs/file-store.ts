@@ -45,6 +45,22 @@ export class FileStore implements Store {
     await writePrivateFile(path, `${key.trim()}\n${chain.trim()}\n`)
   }
 
+  async list(): Promise<string[]> {
+    let files: string[]
+    try {
+      files = await readdir(this.#directory)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+      const text = `cannot list ${this.#directory}: ${(error as Error).message}`
+      throw new CertificateError('CERT_FILE_FAILED', text, { cause: error })
+    }
+    // Names too long for a file are not found this way; they are renewed when a visitor comes.
+    return files.flatMap((file) => {
+      const name = file.endsWith('.pem') ? file.slice(0, -'.pem'.length) : ''
+      return canonicalHostname(name) === name ? [name] : []
+    })
+  }
+
   // The second of two checks: whatever a caller forgot, no path is made of a name that could leave
   // the directory. A hostname may have 253 characters and a file name 255, so long ones are hashed;
   // no hostname starts with an underscore.

@@ -15,4 +15,6 @@ export interface Store {
    * @throws CertificateError CERT_FILE_FAILED, CERT_NAME_INVALID.
    */
   save(hostname: string, pair: KeyAndChain): Promise<void>
+  /** The hostnames that something was saved for. @throws CertificateError CERT_FILE_FAILED. */
+  list(): Promise<string[]>
 }

@@ -1,8 +1,5 @@
 #!/usr/bin/env node
-import { join } from 'node:path'
-import type { CertificateDirectory } from '../certs/certificate-directory.ts'
-import type { Issuer } from '../certs/issuer.ts'
-import type { Store } from '../certs/store.ts'
+import type { Certificates } from '../certs/certificates.ts'
 import type { ServerConfig } from '../config/server.ts'
 import type { Logger } from '../log.ts'
 import { formatHostPort } from '../net/address.ts'
@@ -37,22 +34,29 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
   }
 
   const { Gateway } = await import('../server/gateway.ts')
-  const { directory, certificates } = await openCertificates(config, log)
+  const { openCertificates } = await import('./certificates.ts')
+  const opened = await openCertificates(config, log, programVersion())
+  let certificates: Certificates | undefined
   const gateway = new Gateway({
     ...config,
     version: programVersion(),
     http2: config.http2 === 'on' || (config.http2 === 'auto' && hasPatchedHttp2(process.version)),
     jwtSecrets: config.jwtSecrets.map((secret) => secret.reveal()),
     shutdownGraceMs: config.shutdownGraceSec * 1000,
-    certificates,
+    certificates: (decide) => (certificates = opened.make(decide)),
+    challenges: opened.challenges,
     log,
   })
   await gateway.start()
   logAddresses(gateway.addresses, config, log)
+  // Not by the first agent's handshake, which waits 10 s. What goes wrong is logged.
+  for (const name of [config.tunnelHost, config.gatewayHost]) {
+    certificates?.certificateFor(name).catch(() => {})
+  }
 
   await stopped(life)
   await gateway.close()
-  await directory?.close()
+  await opened.close()
   log.info('closed')
 }
 
@@ -69,28 +73,6 @@ async function load(envFile: string | undefined) {
     requireDirectory(config.tlsCertDir, 'TLS_CERT_DIR', positionOf('TLS_CERT_DIR'))
   }
   return { config, ignored: findIgnoredKeys(env, keysOfFile) }
-}
-
-/** The operator's own certificates come first, then those that a development CA makes and a directory keeps. */
-async function openCertificates({ tlsCertDir, acmeEnv, acmeCache }: ServerConfig, log: Logger) {
-  const { Certificates } = await import('../certs/certificates.ts')
-  let directory: CertificateDirectory | undefined
-  if (tlsCertDir !== undefined) {
-    const { CertificateDirectory } = await import('../certs/certificate-directory.ts')
-    directory = await CertificateDirectory.open({ directory: tlsCertDir, log })
-  }
-  let issuing: { issuer: Issuer; store: Store } | undefined
-  if (acmeEnv === 'development') {
-    const { DevelopmentIssuer } = await import('../certs/development-issuer.ts')
-    const { FileStore } = await import('../certs/file-store.ts')
-    const issuer = await DevelopmentIssuer.load({ directory: acmeCache, log })
-    const store = new FileStore({ directory: join(acmeCache, issuer.storeName) })
-    issuing = { issuer, store }
-    log.info('visitors and agents have to trust the development CA', { file: issuer.caPath })
-  }
-  const certificates = (decide: (hostname: string) => boolean) =>
-    new Certificates({ ...issuing, directory, decide, log })
-  return { directory, certificates }
 }
 
 function logAddresses(addresses: GatewayAddresses, config: ServerConfig, log: Logger): void {
@@ -111,10 +93,11 @@ async function printSecret(): Promise<void> {
 }
 
 function printSummary(config: ServerConfig, ignored: readonly string[]): void {
-  const { gatewayHost, gatewayPort, httpPort, tunnelHost, tunnelPort, tlsCertDir, acmeEnv } = config
+  const { gatewayHost, gatewayPort, httpPort, tunnelHost, tunnelPort, tlsCertDir } = config
   const sources = [
     tlsCertDir && `yours in ${tlsCertDir}`,
-    acmeEnv === 'development' && `a development CA, kept in ${config.acmeCache}`,
+    config.acmeCa && `from ${config.acmeCa.id}, kept in ${config.acmeCache}`,
+    config.acmeEnv === 'development' && `a development CA, kept in ${config.acmeCache}`,
   ]
   const dashboard = formatHostPort({ host: config.dashboardBind, port: config.dashboardPort })
   const lines = [

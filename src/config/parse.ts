@@ -56,6 +56,17 @@ export const filePath: Kind<string> = {
   parse: (text) => (text.includes('\0') ? undefined : text),
 }
 
+export const httpsUrl: Kind<string> = {
+  allowed: 'an https:// URL',
+  parse: (text) => (/^https:\/\/[^\s@]+$/.test(text) && URL.canParse(text) ? text : undefined),
+}
+
+/** As far as a CA cares. */
+export const email: Kind<string> = {
+  allowed: 'an e-mail address',
+  parse: (text) => (/^[!-~]+@[a-z0-9-]+(\.[a-z0-9-]+)+$/i.test(text) ? text : undefined),
+}
+
 /** Letters, digits, `.`, `_` and `-`: what can be read aloud, logged and compared without a thought. */
 export const identifier: Kind<string> = {
   allowed: 'up to 64 letters, digits, dots, hyphens and underscores',
@@ -81,6 +92,16 @@ export const token: Kind<Secret> = {
     const value = parseSecret(text)
     if (value instanceof Refusal || /^[\w-]+\.[\w-]+\.[\w-]+$/.test(text)) return value
     return new Refusal('is no token: it has three parts of letters and digits, with dots between')
+  },
+}
+
+/** As CAs give it out, in base64 of either alphabet. */
+export const hmacKey: Kind<Secret> = {
+  allowed: 'a key in base64url, as the CA gave it to you',
+  isSecret: true,
+  parse(text) {
+    const isKey = /^[\w+/-]{16,}={0,2}$/.test(text.trim())
+    return isKey ? new Secret(text.trim()) : undefined
   },
 }
 

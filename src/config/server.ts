@@ -1,3 +1,10 @@
+import {
+  type AcmeCa,
+  acmeCaOf,
+  type CertificateValues,
+  certificateFields,
+  checkCertificates,
+} from './acme.ts'
 import { AddressRanges } from './address-ranges.ts'
 import { type Position, Problems } from './errors.ts'
 import {
@@ -14,7 +21,6 @@ import {
   addressRanges,
   canonicalName,
   choice,
-  filePath,
   flag,
   integer,
   ipAddress,
@@ -31,14 +37,15 @@ import { closest } from './suggest.ts'
 export interface ServerConfig
   extends Omit<Values<typeof nameFields>, 'tcpPorts' | 'trustedProxies'>,
     Omit<Values<typeof accessFields>, 'jwtSecret'>,
-    Omit<Values<typeof certificateFields>, 'acmeEnv'>,
+    CertificateValues,
     Values<typeof protocolFields>,
     LogSettings,
     Values<typeof closingFields>,
     Values<typeof accessLogFields> {
   /** All that are accepted; the first is the newest. */
   readonly jwtSecrets: readonly Secret[]
-  readonly acmeEnv: 'development' | 'off'
+  /** The CA that is asked; undefined where it is none that speaks ACME. */
+  readonly acmeCa: AcmeCa | undefined
   /** Empty where there are none. */
   readonly tcpPorts: PortRanges
   readonly trustedProxies: AddressRanges
@@ -91,28 +98,6 @@ const accessFields = {
     loopback,
     '127.0.0.1',
     'Address of the status page. It has no login yet, so it stays on this machine.',
-  ),
-}
-
-const noAcmeYet =
-  "certificates from Let's Encrypt are not in this version yet: set ACME_ENV=development, or remove it and set TLS_CERT_DIR"
-
-const certificateFields = {
-  acmeEnv: optional(
-    'ACME_ENV',
-    choice(['development', 'off'], { production: noAcmeYet, staging: noAcmeYet }),
-    'Who issues certificates. `development`: a CA of our own, made at the first start. Not set: nobody, so TLS_CERT_DIR must have them.',
-  ),
-  acmeCache: withDefault(
-    'ACME_CACHE',
-    filePath,
-    './cert-cache',
-    'Directory for the issued certificates and the development CA.',
-  ),
-  tlsCertDir: optional(
-    'TLS_CERT_DIR',
-    filePath,
-    'Directory with certificates of your own (`name.crt` beside `name.key`), watched for changes. They come first.',
   ),
 }
 
@@ -216,16 +201,7 @@ export const serverSections: readonly Section[] = [
 ]
 
 /** Variables of later versions: said to have no effect, rather than silently having none. */
-const laterKeys = [
-  'ACME_CA_FILE',
-  'ACME_DIRECTORY_URL',
-  'ACME_EAB_HMAC',
-  'ACME_EAB_KID',
-  'ACME_EMAIL',
-  'ACME_PROFILE',
-  'DASHBOARD_PASSWORD',
-  'REVOCATIONS_FILE',
-]
+const laterKeys = ['DASHBOARD_PASSWORD', 'REVOCATIONS_FILE']
 
 /** @throws ConfigError CONFIG_INVALID, with all that is wrong. */
 export function parseServerConfig(
@@ -249,12 +225,7 @@ export function parseServerConfig(
 
   const weakness = jwtSecret && checkSecret(jwtSecret.reveal())
   if (weakness) complain('JWT_SECRET', weakness)
-  if (!env.TLS_CERT_DIR?.trim() && !isIssuing(env.ACME_ENV)) {
-    complain(
-      'ACME_ENV',
-      'no certificates: set ACME_ENV=development (a CA of our own), or TLS_CERT_DIR (a directory with yours)',
-    )
-  }
+  checkCertificates(certificates, complain)
   findSharedPort({ ...names, ...access }, complain)
   const own = namedOwnPort({ ...names, ...access }, names.tcpPorts)
   if (own) complain('TCP_PORTS', `has port ${own.port}, which is ${own.key}'s already`)
@@ -272,17 +243,11 @@ export function parseServerConfig(
     ...protocols,
     ...rest,
     jwtSecrets: [jwtSecret],
-    acmeEnv: certificates.acmeEnv ?? 'off',
+    acmeCa: acmeCaOf(certificates as CertificateValues),
     tcpPorts: names.tcpPorts ?? new PortRanges([]),
     trustedProxies: names.trustedProxies ?? new AddressRanges([]),
     limits,
   }) as ServerConfig
-}
-
-/** Whether something was asked to issue; what is no allowed answer has its own problem already. */
-function isIssuing(acmeEnv: string | undefined): boolean {
-  const typed = acmeEnv?.trim().toLowerCase()
-  return Boolean(typed) && typed !== 'off'
 }
 
 type Ports = Partial<

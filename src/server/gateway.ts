@@ -3,7 +3,7 @@ import type { Logger } from '../log.ts'
 import { MemoryRegistry } from '../registry/memory-registry.ts'
 import type { Registry } from '../registry/registry.ts'
 import { createAgentPort } from './agent-port.ts'
-import type { CertificateSource } from './certificate-source.ts'
+import type { CertificateSource, ChallengeSource } from './certificate-source.ts'
 import { isHostname } from './claims.ts'
 import { createDashboardServer } from './dashboard/server.ts'
 import { Connections } from './edge/connections.ts'
@@ -58,6 +58,8 @@ export interface GatewayOptions {
    * and those that an agent holds, may a certificate be made. The gateway closes what it gets.
    */
   readonly certificates: (decide: (hostname: string) => boolean) => CertificateSource
+  /** What a CA is shown on the public ports; with none, no CA is expected. */
+  readonly challenges?: ChallengeSource | undefined
   /** Default: a registry in memory, for one gateway. */
   readonly registry?: Registry<Route>
   readonly log: Logger
@@ -67,6 +69,7 @@ export interface GatewayOptions {
 export class Gateway {
   readonly #options: GatewayOptions
   readonly #certificates: CertificateSource
+  readonly #registry: Registry<Route>
   readonly #connections: Connections
   readonly #counters = new Counters()
   readonly #tunnels: Tunnels
@@ -91,10 +94,11 @@ export class Gateway {
     const isKnown = (name: string) =>
       ownNames.includes(name) || (isHostname(name) && registry.lookup(name) !== undefined)
     // What is inside of a tls tunnel's TLS is none of our business, and so is its certificate.
-    const mayCertify = (name: string) => isKnown(name) && registry.lookup(name)?.mode !== 'tls'
+    const hasOwnCertificate = (name: string) => registry.lookup(name)?.mode === 'tls'
     const publicPort = () => this.#publicPort
 
-    const certificates = options.certificates(mayCertify)
+    const { challenges } = options
+    const certificates = options.certificates((name) => isKnown(name) && !hasOwnCertificate(name))
     const connections = new Connections(limits)
     const reception = new Reception({ connections, trustedProxies, log })
     const counters = this.#counters
@@ -109,12 +113,15 @@ export class Gateway {
       timeouts: { headerMs: headerTimeoutSec * 1000, idleMs: idleTimeoutSec * 1000 },
       http2: options.http2,
     })
-    const edge = createPublicPort({ ...context, reception, https, tcp, agents })
-    const http = createHttpRedirector({ isKnown, publicPort, headerLines, reception })
+    const edge = createPublicPort({ ...context, challenges, reception, https, tcp, agents })
+    const http = createHttpRedirector({
+      ...{ isKnown, hasOwnCertificate, challenges, publicPort, headerLines, reception },
+    })
     const status = () => this.status()
     const dashboard = createDashboardServer({ status, allowedHosts: [gatewayHost] })
 
     this.#certificates = certificates
+    this.#registry = registry
     this.#connections = connections
     this.#tunnels = tunnels
     this.#https = https
@@ -133,7 +140,18 @@ export class Gateway {
         host: bindAddress,
         setting: 'TUNNEL_PORT',
       },
-      http: { server: http, port: options.httpPort, host: bindAddress, setting: 'HTTP_PORT' },
+      http: {
+        server: http,
+        port: options.httpPort,
+        host: bindAddress,
+        setting: 'HTTP_PORT',
+        onUnbound: ({ message }) => {
+          challenges?.withoutHttp()
+          const text =
+            'no http port: http:// leads nowhere, and a CA has only the public port to look at'
+          log.warn(text, { error: message })
+        },
+      },
       dashboard: {
         server: dashboard,
         port: options.dashboardPort,
@@ -148,7 +166,7 @@ export class Gateway {
   }
 
   /**
-   * Binds all listeners, or none of them.
+   * Binds all listeners, or none of them; only the http port may be missing.
    * @throws ServerError SERVER_LISTEN_FAILED, naming the setting to change; the gateway is closed then.
    */
   async start(): Promise<void> {
@@ -211,7 +229,16 @@ export class Gateway {
         counters: this.#counted(),
       },
       sessions: this.#tunnels.status(),
-      certificates: this.#certificates.status(),
+      certificates: this.#certificates.status(this.#certifiedNames()),
+      issuance: this.#certificates.issuance(),
+    }
+  }
+
+  /** Names that show a certificate of ours, or would. */
+  *#certifiedNames(): Generator<string> {
+    yield* [this.#options.gatewayHost, this.#options.tunnelHost]
+    for (const { name, mode } of this.#registry) {
+      if (isHostname(name) && mode !== 'tls') yield name
     }
   }
 

@@ -9,6 +9,8 @@ export interface Listener {
   readonly host: string | undefined
   /** What the owner changes to have it elsewhere. */
   readonly setting: string
+  /** The gateway goes on without it, and says so. */
+  readonly onUnbound?: (error: ServerError) => void
 }
 
 /** The gateway's listening sockets, as one. */
@@ -25,15 +27,20 @@ export class Listeners {
     return this.#addresses
   }
 
-  /** Binds all of them, or none. @throws ServerError SERVER_LISTEN_FAILED, naming the setting to change. */
+  /** Binds all of them that it cannot do without, or none. @throws ServerError SERVER_LISTEN_FAILED, naming the setting to change. */
   async bind(): Promise<void> {
-    for (const { server, port, host, setting } of Object.values(this.#byName)) {
+    for (const { server, port, host, setting, onUnbound } of Object.values(this.#byName)) {
       try {
         await listen(server, { port, ...(host !== undefined && { host }) })
       } catch (cause) {
+        const text = `${setting}=${port}: ${(cause as Error).message}`
+        const error = new ServerError('SERVER_LISTEN_FAILED', text, { cause })
+        if (onUnbound !== undefined) {
+          onUnbound(error)
+          continue
+        }
         this.stop()
-        const reason = (cause as Error).message
-        throw new ServerError('SERVER_LISTEN_FAILED', `${setting}=${port}: ${reason}`, { cause })
+        throw error
       }
       server.on('error', () => {}) // accepting failed, once: for want of descriptors, mostly
     }

@@ -1,4 +1,4 @@
-import type { CertificateStatus } from '../certs/certificates.ts'
+import type { CertificateStatus, IssuanceStatus } from '../certs/status.ts'
 import type { Mode } from '../protocol/messages.ts'
 
 /** What a gateway can say about itself: plain data, safe to show to its owner; no secrets in it. */
@@ -7,6 +7,7 @@ export interface GatewayStatus {
   /** Admitted agents, longest connected first. */
   readonly sessions: readonly SessionStatus[]
   readonly certificates: readonly CertificateStatus[]
+  readonly issuance: IssuanceStatus
 }
 
 export interface GatewaySelf {

@@ -17,7 +17,6 @@ const ca = await DevelopmentIssuer.load({ directory: t.testdir(), log: new Recor
 /** Issues from the development CA, as soon as the test lets it. */
 class FakeIssuer implements Issuer {
   readonly id = 'fake'
-  readonly storeName = 'fake'
   readonly calls: string[] = []
   readonly signals: AbortSignal[] = []
   /** How an issuing goes; by default at once and well. */
@@ -38,6 +37,9 @@ class MemoryStore implements Store {
   }
   async save(hostname: string, { key, chain }: KeyAndChain) {
     this.pairs.set(hostname, { key, chain })
+  }
+  async list() {
+    return [...this.pairs.keys()]
   }
 }
 
@@ -238,7 +240,7 @@ t.test('renewal', async (t) => {
     await settle()
     t.equal(issuer.calls.length, 2, 'without any visitor')
     for (let i = 0; i < 10; i += 1) t.equal(await certificates.certificateFor('a.test'), old)
-    const issued = log.next('certificate issued')
+    const issued = log.next('certificate renewed')
     open()
     await issued
     await settle()
@@ -267,7 +269,8 @@ t.test('renewal', async (t) => {
     clock.advance(21 * DAY_MS)
     await settle()
     await t.rejects(certificates.certificateFor('a.test'), CertificateError)
-    t.strictSame(certificates.status(), [])
+    const failure = { kind: 'unreachable', reason: 'the CA is gone' }
+    t.match(certificates.status(), [{ state: 'failing', notAfterMs: undefined, failure }])
   })
 
   t.test('is not for a name that nobody holds', async (t) => {

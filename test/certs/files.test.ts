@@ -136,7 +136,6 @@ t.test('the file store', async (t) => {
     const certificates = new Certificates({
       issuer: {
         id: 'spy',
-        storeName: 'spy',
         issue: async (hostname) => {
           asked.push(hostname)
           return pair

@@ -102,7 +102,7 @@ t.test('wrong usage is one line and a hint, and exit code 2', async (t) => {
 })
 
 t.test('everything that is wrong with the environment is told at once', async (t) => {
-  const env = { GATEWAY_PORT: 'https', JWT_SECRET: 'hunter2', ACME_ENV: 'production' }
+  const env = { GATEWAY_PORT: 'https', JWT_SECRET: 'hunter2', ACME_ENV: 'off' }
   const { code, stdout, stderr } = await run(t, 'server', [], { env })
   t.equal(code, 2)
   t.equal(stdout, '')
@@ -110,7 +110,7 @@ t.test('everything that is wrong with the environment is told at once', async (t
   t.equal(lines[0], 'error: the configuration has 5 problems (CONFIG_INVALID)')
   t.strictSame(
     lines.slice(1, 6).map((line) => line.split(':')[0]),
-    ['  GATEWAY_HOST', '  GATEWAY_PORT', '  TUNNEL_HOST', '  ACME_ENV', '  JWT_SECRET'],
+    ['  GATEWAY_HOST', '  GATEWAY_PORT', '  TUNNEL_HOST', '  JWT_SECRET', '  ACME_ENV'],
   )
   t.match(lines[6], 'hint: gotunnel-server --help')
   t.notMatch(stderr, 'hunter2')

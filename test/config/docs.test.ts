@@ -41,7 +41,7 @@ t.test('.env.example has every variable, and its default', async (t) => {
     else t.match(text, new RegExp(`^#?${key}=`, 'm'), key)
   }
   const env = { ...parseDotenv(text), JWT_SECRET: secret }
-  t.equal(parseServerConfig(env, { checkSecret: noCheck }).acmeEnv, 'development')
+  t.equal(parseServerConfig(env, { checkSecret: noCheck }).acmeEnv, 'production')
 })
 
 t.test('config.yaml.example has every key, and is a good configuration', async (t) => {

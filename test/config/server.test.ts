@@ -28,6 +28,8 @@ t.test('the three names and a source of certificates are enough', async (t) => {
     dashboardBind: '127.0.0.1',
     acmeEnv: 'development',
     acmeCache: './cert-cache',
+    acmeDomainBudget: 40,
+    acmeCa: undefined,
     http2: 'auto',
     limits: {
       connections: 15_000,
@@ -133,8 +135,20 @@ t.test('every value is read in its canonical form', async (t) => {
     logLevel: 'debug',
   })
   t.equal(parse({ GATEWAY_PORT: '', LOG_LEVEL: ' ' }).gatewayPort, 443, 'empty is not set')
-  const own = parse({ ACME_ENV: undefined, TLS_CERT_DIR: 'certs' })
-  t.equal(own.acmeEnv, 'off', 'own certificates need no issuer')
+})
+
+t.test("the CA is Let's Encrypt, unless another is named", async (t) => {
+  const letsEncrypt = { id: 'letsencrypt.org', directoryUrl: /^https:\/\/acme-v02\.api\./ }
+  t.match(parse({ ACME_ENV: undefined }).acmeCa, letsEncrypt)
+  t.match(parse({ ACME_ENV: 'Production' }).acmeCa, letsEncrypt)
+  t.match(parse({ ACME_ENV: 'staging' }).acmeCa, { directoryUrl: /staging/ })
+  t.equal(parse({ ACME_ENV: 'development' }).acmeCa, undefined)
+  t.equal(parse({ ACME_ENV: 'off', TLS_CERT_DIR: 'certs' }).acmeCa, undefined)
+  const directoryUrl = 'https://ca.test:14000/dir'
+  const other = parse({ ACME_ENV: undefined, ACME_DIRECTORY_URL: directoryUrl })
+  t.strictSame(other.acmeCa, { id: 'ca.test', directoryUrl })
+  const bound = parse({ ACME_EAB_KID: 'kid-1', ACME_EAB_HMAC: 'c2VjcmV0IG9mIHRoZSBDQQ==' })
+  t.equal(`${bound.acmeEabHmac}`, '[secret]')
 })
 
 t.test('what is not allowed is named, with what is', async (t) => {
@@ -156,16 +170,17 @@ t.test('what is not allowed is named, with what is', async (t) => {
     [{ JWT_SECRET: ` ${secret}` }, 'JWT_SECRET: has white space at its ends'],
     [{ JWT_SECRET: `${secret}\u0007x` }, 'JWT_SECRET: has control characters in it'],
     [
-      { ACME_ENV: 'production' },
-      'ACME_ENV: "production": certificates from Let\'s Encrypt are not',
-    ],
-    [{ ACME_ENV: 'Staging' }, 'ACME_ENV: "Staging": certificates from Let\'s Encrypt are not'],
-    [
       { ACME_ENV: 'develpment' },
-      'ACME_ENV: "develpment": must be development or off; did you mean "development"?',
+      'ACME_ENV: "develpment": must be production, staging, development or off; did you mean "development"?',
     ],
-    [{ ACME_ENV: undefined }, 'ACME_ENV: no certificates: set ACME_ENV=development'],
-    [{ ACME_ENV: 'off' }, 'ACME_ENV: no certificates: set ACME_ENV=development'],
+    [{ ACME_ENV: 'off' }, 'ACME_ENV: no certificates: leave out ACME_ENV=off, or set TLS_CERT_DIR'],
+    [{ ACME_EMAIL: 'me' }, 'ACME_EMAIL: "me": must be an e-mail address'],
+    [{ ACME_DIRECTORY_URL: 'http://ca.test/dir' }, 'must be an https:// URL'],
+    [{ ACME_DIRECTORY_URL: 'https://ca.test/dir' }, 'has no effect with ACME_ENV=development'],
+    [{ ACME_EAB_KID: 'kid' }, 'ACME_EAB_KID: needs ACME_EAB_HMAC beside it'],
+    [{ ACME_EAB_HMAC: 'a'.repeat(43) }, 'ACME_EAB_HMAC: needs ACME_EAB_KID beside it'],
+    [{ ACME_EAB_HMAC: 'not base64!' }, 'ACME_EAB_HMAC: must be a key in base64url'],
+    [{ ACME_DOMAIN_BUDGET: '0' }, 'must be a whole number, 1 to 1000000'],
     [{ SHUTDOWN_GRACE_SEC: '15s' }, '"15s": must be a whole number of seconds, 0 to 3600'],
     [{ MAX_HEADER_BYTES: '64' }, '"64": must be a whole number of bytes, 1024 to 1048576'],
     [{ MAX_AGENTS: '99999999999999999999' }, 'must be a whole number, 1 to 100000'],
@@ -197,6 +212,7 @@ t.test('all problems are told at once, and none shows a secret', async (t) => {
     GATEWAY_PORT: 'https',
     TUNNEL_HOST: 'bad host\u001b[31m\n',
     JWT_SECRET: 'hunter2',
+    ACME_ENV: 'off',
     LOG_LEVEL: 'x'.repeat(500),
   }
   const error = t.throws(() => parseServerConfig(env, { checkSecret })) as unknown as ConfigError

@@ -111,12 +111,30 @@ t.test('the page', async (t) => {
 
   t.test('marks a certificate that is about to expire', async (t) => {
     const certificates = [
-      { name: 'a.example.com', source: 'development', notAfterMs: NOW + 86_400_000 },
-      { name: 'b.example.com', source: 'operator', notAfterMs: NOW - 1 },
+      {
+        name: 'a.example.com',
+        source: 'development',
+        state: 'valid' as const,
+        notAfterMs: NOW + 86_400_000,
+      },
+      { name: 'b.example.com', source: 'operator', state: 'valid' as const, notAfterMs: NOW - 1 },
     ]
     const page = statusPage({ ...statusWith([]), certificates }, NOW)
     t.match(page, /class="late">\(1 d left\)/)
     t.match(page, /class="late">\(expired\)/)
+  })
+
+  t.test('says what becomes of a certificate', async (t) => {
+    const failure = { kind: 'challenge' as const, reason: 'no <route>', nextTryAtMs: NOW + 60_000 }
+    const page = (certificate: object) => {
+      const one = { name: 'a.example.com', source: 'letsencrypt.org', state: 'none' as const }
+      return statusPage({ ...statusWith([]), certificates: [{ ...one, ...certificate }] }, NOW)
+    }
+    t.match(page({}), />none yet</)
+    t.match(page({ state: 'ordering' }), />being made</)
+    t.match(page({ state: 'renewing', notAfterMs: NOW + 60_000 }), /\(1 min left\).*being renewed/)
+    const failing = page({ state: 'failing', failure })
+    t.match(failing, /failing: <bdi>no &lt;route&gt;<\/bdi>; next try in 1 min/)
   })
 
   t.test('shows what an agent says of itself as text, whatever it says', async (t) => {
@@ -341,7 +359,13 @@ function statusWith(
     },
     sessions,
     certificates: [
-      { name: 'app.example.com', source: 'development', notAfterMs: NOW + 30 * 86_400_000 },
+      {
+        name: 'app.example.com',
+        source: 'development',
+        state: 'valid' as const,
+        notAfterMs: NOW + 30 * 86_400_000,
+      },
     ],
+    issuance: { issuer: 'development', ordering: 0, issued: 1, renewed: 0, failed: 0 },
   }
 }

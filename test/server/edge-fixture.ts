@@ -42,6 +42,7 @@ export async function startEdge(
       name.endsWith('unknown.test') ? undefined : certificate,
     hasAtHand: async (name: string) => name === 'away.test',
     status: () => [],
+    issuance: () => ({ issuer: undefined, ordering: 0, issued: 0, renewed: 0, failed: 0 }),
     close: async () => {},
   }
   const agents = createServer()
@@ -103,6 +104,7 @@ export async function startRedirector(t: Test, publicPort: number, trustedProxie
   const reception = new Reception({ connections, trustedProxies, log: new RecordingLog() })
   const server = createHttpRedirector({
     isKnown: (name) => name === 'app.test',
+    hasOwnCertificate: () => false,
     publicPort: () => publicPort,
     headerLines: 100,
     reception,

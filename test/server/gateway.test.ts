@@ -150,11 +150,29 @@ t.test('a port that is taken: none is bound, and the error says what to change',
   const other = createServer()
   const { port } = await listen(other, { port: 0, host: '127.0.0.1' })
   t.teardown(() => other.close())
-  const gateway = new Gateway(options(t, { httpPort: port }).options)
-  await t.rejects(gateway.start(), { code: 'SERVER_LISTEN_FAILED', message: `HTTP_PORT=${port}: ` })
+  const gateway = new Gateway(options(t, { tunnelPort: port }).options)
+  const message = `TUNNEL_PORT=${port}: `
+  await t.rejects(gateway.start(), { code: 'SERVER_LISTEN_FAILED', message })
   const none = { public: undefined, tunnel: undefined, http: undefined, dashboard: undefined }
   t.strictSame(gateway.addresses, none)
   await t.rejects(gateway.start(), { code: 'SERVER_NOT_STARTABLE' })
+})
+
+t.test('without the http port it goes on, and says so', async (t) => {
+  const other = createServer()
+  const { port } = await listen(other, { port: 0, host: '127.0.0.1' })
+  t.teardown(() => other.close())
+  let hasHttp = true
+  const challenges = {
+    httpAnswer: () => undefined,
+    tlsAnswer: () => undefined,
+    withoutHttp: () => (hasHttp = false),
+  }
+  const { gateway, log } = await start(t, { httpPort: port, challenges })
+  t.match(gateway.addresses, { http: undefined, public: { port: Number } })
+  const warnings = log.lines.filter(({ level }) => level === 'warn')
+  t.match(warnings, [{ message: /no http port/, fields: { error: `HTTP_PORT=${port}: ` } }])
+  t.equal(hasHttp, false, 'a CA is not sent there')
 })
 
 t.test('listens on IPv6 and IPv4', async (t) => {
@@ -231,6 +249,7 @@ function options(t: Test, some: Partial<GatewayOptions>) {
         certificateFor: async () => pair,
         hasAtHand: async () => false,
         status: () => [],
+        issuance: () => ({ issuer: undefined, ordering: 0, issued: 0, renewed: 0, failed: 0 }),
         close: async () => {},
       }
     },

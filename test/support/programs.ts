@@ -148,6 +148,8 @@ export interface GatewayOptions {
   /** Default: any that are free. */
   readonly ports?: Ports
   readonly env?: Readonly<Record<string, string>>
+  /** Whom to trust. Default: its development CA. */
+  readonly caFile?: string
 }
 
 /** A gateway that is ready. */
@@ -175,7 +177,7 @@ export async function startGateway(t: Test, options: GatewayOptions = {}): Promi
     const [line] = program.logged('listening', { listener })
     return Number(String(line?.address).split(':').at(-1))
   }
-  const caFile = join(directory, 'certificates', 'ca.pem')
+  const caFile = options.caFile ?? join(directory, 'certificates', 'ca.pem')
   return {
     program,
     directory,

@@ -11,6 +11,8 @@ const packages = {
   haproxy: 'haproxy',
   nginx: 'nginx',
   openssl: 'openssl',
+  pebble: 'pebble',
+  'pebble-challtestsrv': 'pebble',
   'redis-benchmark': 'redis-tools',
   'redis-cli': 'redis-tools',
   'redis-server': 'redis-server',

@@ -1,4 +1,4 @@
-import type { CertificateStatus } from '../../certs/certificates.ts'
+import type { CertificateStatus } from '../../certs/status.ts'
 import { formatHostPort } from '../../net/address.ts'
 import type {
   GatewayAddresses,
@@ -155,12 +155,29 @@ ${certificates.map((certificate) => certificateRow(certificate, nowMs))}
 </table></div></div>`
 }
 
-function certificateRow({ name, source, notAfterMs }: CertificateStatus, nowMs: number): Html {
+function certificateRow(certificate: CertificateStatus, nowMs: number): Html {
+  const { name, source } = certificate
+  return html`<tr><td>${name}</td><td data-label="from">${source}</td><td data-label="valid until">${validityWords(certificate, nowMs)}${stateWords(certificate, nowMs)}</td></tr>
+`
+}
+
+function validityWords({ notAfterMs }: CertificateStatus, nowMs: number): Html | undefined {
+  if (notAfterMs === undefined) return undefined
   const restMs = notAfterMs - nowMs
   const rest = restMs > 0 ? `${durationWords(restMs)} left` : 'expired'
   const mark = restMs < SOON_MS ? html` class="late"` : undefined
-  return html`<tr><td>${name}</td><td data-label="from">${source}</td><td data-label="valid until">${timeTag(notAfterMs)} <span${mark}>(${rest})</span></td></tr>
-`
+  return html`${timeTag(notAfterMs)} <span${mark}>(${rest})</span> `
+}
+
+/** Nothing where all is as it should be. A reason quotes what the CA says. */
+function stateWords({ state, failure }: CertificateStatus, nowMs: number): Html | undefined {
+  if (state === 'none') return html`none yet`
+  if (state === 'ordering') return html`being made`
+  if (state === 'renewing') return html`being renewed`
+  if (failure === undefined) return undefined
+  const waitMs = failure.nextTryAtMs - nowMs
+  const next = waitMs > 0 ? `in ${durationWords(waitMs)}` : 'when a visitor comes'
+  return html`<span class="late">failing: <bdi>${clipped(failure.reason)}</bdi>; next try ${next}</span>`
 }
 
 function listenerTable(addresses: GatewayAddresses): Html {

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { canonicalHostname } from '../../net/hostname.ts'
+import type { ChallengeSource } from '../certificate-source.ts'
 import { type EdgeError, edgeErrors, sendError } from './error-page.ts'
 import { valuesOf } from './headers.ts'
 import { Http1Visit } from './http1-visit.ts'
@@ -10,13 +11,19 @@ import type { Visit } from './visit.ts'
 export interface HttpOptions {
   /** Whether the canonical hostname is one that visitors find at the https port. */
   readonly isKnown: (hostname: string) => boolean
+  /** Whether it is in mode tls: then its target answers challenges too, and is found by redirect. */
+  readonly hasOwnCertificate: (hostname: string) => boolean
+  readonly challenges?: ChallengeSource | undefined
   /** The https port. */
   readonly publicPort: () => number
   readonly headerLines: number
   readonly reception: Reception
 }
 
-/** The plain http port: sends visitors of known names to https, one request a connection. Not listening yet. */
+/**
+ * The plain http port: answers the CA's http-01 challenges (RFC 8555 §8.3), and sends visitors of known
+ * names to https, one request a connection. Not listening yet.
+ */
 export function createHttpRedirector(options: HttpOptions): Server {
   const server = createServer(
     {
@@ -57,14 +64,19 @@ function receiveFirst(server: Server, reception: Reception): void {
 
 function answer(visit: Visit, options: HttpOptions): void {
   const { isKnown, publicPort, headerLines } = options
-  const { url, rawHeaders } = visit.head
+  const { method, url, rawHeaders } = visit.head
   const hosts = valuesOf(rawHeaders, 'host')
   const host = canonicalHostname(hosts[0] ?? '')
   let error: EdgeError | undefined
   if (rawHeaders.length > 2 * headerLines) error = edgeErrors.headerTooLarge
   else if (hosts.length !== 1 || host === undefined) error = edgeErrors.badHost
   else if (!url.startsWith('/') || url.includes('#')) error = edgeErrors.badRequest
-  else if (!isKnown(host)) error = edgeErrors.hostUnknown
+  else if (url.startsWith(challengePath) && !options.hasOwnCertificate(host)) {
+    const token = method === 'GET' ? url.slice(challengePath.length) : ''
+    const answer = options.challenges?.httpAnswer(host, token)
+    if (answer !== undefined) return sendText(visit, answer)
+    error = edgeErrors.notFound
+  } else if (!isKnown(host)) error = edgeErrors.hostUnknown
   if (error !== undefined) {
     sendError(visit, error)
     return
@@ -74,5 +86,14 @@ function answer(visit: Visit, options: HttpOptions): void {
   // 308: the method and the body stay what they are (RFC 9110 §15.4.9).
   const lines = ['Location', `https://${authority}${url}`, 'Content-Length', '0']
   visit.respond({ status: 308, lines })
+  visit.end()
+}
+
+const challengePath = '/.well-known/acme-challenge/'
+
+function sendText(visit: Visit, text: string): void {
+  const type = ['Content-Type', 'application/octet-stream']
+  visit.respond({ status: 200, lines: [...type, 'Content-Length', String(text.length)] })
+  visit.response.write(text)
   visit.end()
 }

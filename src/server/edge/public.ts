@@ -8,7 +8,7 @@ import { reset } from '../../net/reset.ts'
 import type { Registry } from '../../registry/registry.ts'
 import { createTlsAcceptor } from '../../transport/tls-acceptor.ts'
 import { agentProtocol } from '../agent-port.ts'
-import type { CertificateSource } from '../certificate-source.ts'
+import type { CertificateSource, ChallengeSource } from '../certificate-source.ts'
 import { sshName } from '../claims.ts'
 import type { Route, Visitor } from '../upstream.ts'
 import type { Connections } from './connections.ts'
@@ -23,6 +23,7 @@ import type { TcpEdge } from './tcp-edge.ts'
 export interface PublicOptions {
   readonly registry: Registry<Route>
   readonly certificates: CertificateSource
+  readonly challenges?: ChallengeSource | undefined
   /** Both canonical. */
   readonly gatewayHost: string
   readonly tunnelHost: string
@@ -45,7 +46,8 @@ const silenceMs = 2_000
  * The public port. Reads the first bytes of a connection, and sends it with every one of them still in
  * it to where it belongs:
  *
- *     TLS, for TUNNEL_HOST, or with ALPN `gotunnel`    an agent
+ *     TLS, with ALPN `acme-tls/1` alone                ends here: a CA looks whether the name leads to us
+ *          for TUNNEL_HOST, or with ALPN `gotunnel`    an agent
  *          for GATEWAY_HOST, or for no name at all     ends here → https: the gateway's own page
  *          for a name with an http route               ends here → https → a stream for its requests
  *          for a name with a tcp route                 ends here → spliced with a stream
@@ -67,11 +69,12 @@ class PublicPort {
   readonly #http: Server
   readonly #tcp: Server
   readonly #tcpWithAlpn: Server
+  readonly #challenge: Server
   readonly #notServed: LimitedLog
   readonly #departed: DepartedNames
 
   constructor(options: PublicOptions) {
-    const { certificates, gatewayHost, registry, connections, https, log } = options
+    const { certificates, challenges, gatewayHost, registry, connections, https, log } = options
     const failures = new LimitedLog(log, 'info', 'TLS handshake failed')
     const tls = {
       certificateFor: (name: string) => certificates.certificateFor(name),
@@ -93,6 +96,13 @@ class PublicPort {
       ...tls,
       alpn: (name, offered) => registry.lookup(name)?.alpn?.find((own) => offered.includes(own)),
       onConnection,
+    })
+    // RFC 8737: all there is to say is in the certificate.
+    this.#challenge = createTlsAcceptor({
+      ...tls,
+      certificateFor: async (name) => challenges?.tlsAnswer(name),
+      alpn: () => challengeProtocol,
+      onConnection: (socket) => socket.on('error', () => {}).end(),
     })
     this.#departed = new DepartedNames(registry)
     this.#notServed = new LimitedLog(log, 'info', 'no tunnel for host')
@@ -117,12 +127,15 @@ class PublicPort {
   }
 
   async #routeByName(socket: Socket, hello: Hello, visitor: Visitor): Promise<void> {
-    const { registry, gatewayHost, tunnelHost, tcp } = this.#options
+    const { registry, challenges, gatewayHost, tunnelHost, tcp } = this.#options
     const { serverName = gatewayHost, alpn } = hello
     const name = serverName.includes(':') ? undefined : canonicalHostname(serverName)
     const isAgent = alpn.includes(agentProtocol) || (name === tunnelHost && name !== gatewayHost)
     const route = name === undefined ? undefined : registry.lookup(name)
-    if (isAgent) this.#handToAgents(socket)
+    const isChallenge = alpn.length === 1 && alpn[0] === challengeProtocol && route?.mode !== 'tls'
+    if (isChallenge && name !== undefined && challenges?.tlsAnswer(name)) {
+      this.#challenge.emit('connection', socket)
+    } else if (isAgent) this.#handToAgents(socket)
     else if (route?.mode === 'tls') void tcp.forward(socket, route, visitor)
     else if (route?.mode === 'tcp') this.#tcpDoor(route).emit('connection', socket)
     else if (route?.mode === 'http' || name === gatewayHost) this.#http.emit('connection', socket)
@@ -179,6 +192,9 @@ class PublicPort {
     this.#notServed.write({ host: host.slice(0, longestName), remoteAddress })
   }
 }
+
+/** RFC 8737 §6.2 */
+const challengeProtocol = 'acme-tls/1'
 
 type Hello = Extract<ClientHello, { kind: 'hello' }>
 

@@ -1,0 +1,72 @@
+/** What can be said of certificates: plain data, no secrets in it. */
+import { matchesHostname } from '../net/hostname.ts'
+import type { Certificate } from './certificate.ts'
+import type { FailureKind } from './errors.ts'
+import type { Failures } from './failures.ts'
+import type { IssuingCounters } from './issuing.ts'
+
+export interface CertificateStatus {
+  /** A hostname, or the operator's wildcard. */
+  readonly name: string
+  /** `operator`, or the issuer's id. */
+  readonly source: string
+  /**
+   * - `none`: it is made when a visitor asks for it
+   * - `ordering`: it is being made, for the first time
+   * - `valid`
+   * - `renewing`: valid, and the next one is being made
+   * - `failing`: the last try to get one failed; `failure` says why. An older one may still be valid
+   */
+  readonly state: CertificateState
+  /** Of the certificate that is shown; undefined where there is none. */
+  readonly notAfterMs?: number | undefined
+  readonly failure?: CertificateFailure
+}
+
+export type CertificateState = 'none' | 'ordering' | 'valid' | 'renewing' | 'failing'
+
+export interface CertificateFailure {
+  readonly kind: FailureKind
+  readonly reason: string
+  readonly nextTryAtMs: number
+}
+
+export interface IssuanceStatus extends IssuingCounters {
+  /** Undefined where nobody issues. */
+  readonly issuer: string | undefined
+  /** A limit of the whole account was met: nothing is ordered before. */
+  readonly pausedUntilMs?: number
+}
+
+interface Known {
+  readonly own: { list(): readonly Certificate[] } | undefined
+  readonly issuerId: string | undefined
+  readonly memory: ReadonlyMap<string, Certificate>
+  readonly failures: Failures
+  readonly ordering: ReadonlySet<string>
+  readonly nowMs: number
+}
+
+/** The operator's certificates; then all names that are known of, in the order they came up. */
+export function statusOf(names: Iterable<string>, known: Known): CertificateStatus[] {
+  const own = (known.own?.list() ?? []).flatMap(({ names, notAfterMs }) =>
+    names.map((name) => ({ name, source: 'operator', state: 'valid' as const, notAfterMs })),
+  )
+  const isCovered = (name: string) => own.some((one) => matchesHostname(one.name, name))
+  const { memory, failures, ordering } = known
+  const all = new Set([...memory.keys(), ...ordering, ...failures.names(), ...names])
+  const issued = [...all].filter((name) => !isCovered(name)).map((name) => one(name, known))
+  return [...own, ...issued]
+}
+
+function one(name: string, known: Known): CertificateStatus {
+  const { issuerId: source = 'store', memory, failures, ordering, nowMs } = known
+  const notAfterMs = memory.get(name)?.notAfterMs
+  const isValid = notAfterMs !== undefined && notAfterMs > nowMs
+  const failure = failures.of(name)
+  const facts = { name, source, ...(isValid && { notAfterMs }) }
+  if (ordering.has(name)) return { ...facts, state: isValid ? 'renewing' : 'ordering' }
+  if (failure === undefined) return { ...facts, state: isValid ? 'valid' : 'none' }
+  const { kind, reason, retryAtMs: nextTryAtMs } = failure
+  return { ...facts, state: 'failing', failure: { kind, reason, nextTryAtMs } }
+}
