@@ -134,7 +134,7 @@ t.test('the page', async (t) => {
     t.match(page({ state: 'ordering' }), />being made</)
     t.match(page({ state: 'renewing', notAfterMs: NOW + 60_000 }), /\(1 min left\).*being renewed/)
     const failing = page({ state: 'failing', failure })
-    t.match(failing, /failing: <bdi>no &lt;route&gt;<\/bdi>; next try in 1 min/)
+    t.match(failing, /failing: <bdi>no &#60;route&#62;<\/bdi>; next try in 1 min/)
   })
 
   t.test('shows what an agent says of itself as text, whatever it says', async (t) => {
