@@ -47,7 +47,7 @@ export async function challengeCertificate(
   const nowMs = Date.now()
   const info = der.sequence(
     der.context(0, der.integer(Buffer.from([2]))), // v3
-    der.integer(randomBytes(16)),
+    der.integer(serialNumber()),
     der.ECDSA_SHA256,
     subject,
     der.sequence(der.time(nowMs - HOUR_MS), der.time(nowMs + 24 * HOUR_MS)),
@@ -61,11 +61,17 @@ export async function challengeCertificate(
       ),
     ),
   )
-  const pem = signed(info, privateKey).toString('base64').replace(/.{64}/g, '$&\n')
-  return {
-    key: pkcs8(privateKey),
-    chain: `-----BEGIN CERTIFICATE-----\n${pem}\n-----END CERTIFICATE-----\n`,
-  }
+  const lines =
+    signed(info, privateKey)
+      .toString('base64')
+      .match(/.{1,64}/g) ?? []
+  const marked = ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----', '']
+  return { key: pkcs8(privateKey), chain: marked.join('\n') }
+}
+
+/** Positive, and without a zero in front: DER has one form for a number. */
+function serialNumber(): Buffer {
+  return Buffer.concat([Buffer.from([0x40]), randomBytes(15)])
 }
 
 export function pkcs8(key: KeyObject): string {
