@@ -1,7 +1,8 @@
-import { createSecretKey } from 'node:crypto'
-import jsonwebtoken from 'jsonwebtoken'
-import { AuthError } from './errors.ts'
-import { clockToleranceSec, type Identity } from './identity.ts'
+import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
+import jsonwebtoken, { type VerifyOptions } from 'jsonwebtoken'
+import { AuthError, tokenInvalid } from './errors.ts'
+import { clockToleranceSec, type Identity, identityOf, isExpired, isObject } from './identity.ts'
+import { claimsOf, type Scope } from './scope.ts'
 
 // RFC 7519 tokens in the compact form of RFC 7515, HS256 and nothing else. The library checks
 // signature and times; what it would let through is refused here, before and after: other spellings of
@@ -22,7 +23,38 @@ export function signToken(options: {
 }): string {
   const issuedAtSec = Math.floor(options.nowSec ?? Date.now() / 1000)
   const payload = { iss: options.issuer, iat: issuedAtSec, exp: issuedAtSec + options.expireSec }
-  return jsonwebtoken.sign(payload, signingKey(options.secret), { algorithm: 'HS256' })
+  return sign(payload, options.secret)
+}
+
+/**
+ * A token for one agent, limited to a scope, with an id of its own.
+ * @throws AuthError AUTH_TOKEN_TOO_LONG, when there is too much in the scope.
+ */
+export function mintToken(options: {
+  secret: string
+  name: string
+  scope: Scope
+  /** Absent: it is good for ever. */
+  expireSec?: number | undefined
+  nowSec?: number
+}): string {
+  const { secret, name, scope, expireSec } = options
+  const issuedAtSec = Math.floor(options.nowSec ?? Date.now() / 1000)
+  const token = sign(
+    {
+      sub: name,
+      jti: randomBytes(8).toString('hex'),
+      iat: issuedAtSec,
+      ...(expireSec !== undefined && { exp: issuedAtSec + expireSec }),
+      ...claimsOf(scope),
+    },
+    secret,
+  )
+  if (token.length <= tokenLimitBytes) return token
+  throw new AuthError(
+    'AUTH_TOKEN_TOO_LONG',
+    `the token would have ${token.length} bytes, and gateways read ${tokenLimitBytes}: use a wildcard, or make two`,
+  )
 }
 
 /**
@@ -39,20 +71,31 @@ export function verifyToken(
   const keys = secrets.map(signingKey)
   if (keys.length === 0) throw noSecret()
   checkHeader(token)
-  for (const key of keys) {
-    try {
-      const payload = jsonwebtoken.verify(token, key, {
-        algorithms: ['HS256'],
-        clockTimestamp: nowSec,
-        clockTolerance: clockToleranceSec,
-      })
-      return identityOf(payload)
-    } catch (error) {
-      if (isWrongSignature(error)) continue
-      throw explained(error, nowSec)
+  const times = { clockTimestamp: nowSec, clockTolerance: clockToleranceSec }
+  try {
+    for (const key of keys) {
+      const payload = signedPayload(token, key, times)
+      if (payload !== undefined) return unexpired(identityOf(payload), nowSec)
     }
+  } catch (error) {
+    throw explained(error, nowSec)
   }
-  throw invalid('its signature is not made with our secret; use the same JWT_SECRET on both sides')
+  throw tokenInvalid(
+    'its signature is not made with our secret; use the same JWT_SECRET on both sides',
+  )
+}
+
+/** What a token says by itself, without that anybody has to believe it. @throws AuthError AUTH_TOKEN_INVALID */
+export function readToken(token: string): Identity {
+  checkHeader(token)
+  const [, payload = ''] = token.split('.')
+  return identityOf(parseObject(payload))
+}
+
+/** Which of the secrets has signed the token, counted from 0; -1: none. Its times are not looked at. */
+export function signerOf(token: string, secrets: readonly string[]): number {
+  const times = { ignoreExpiration: true, ignoreNotBefore: true }
+  return secrets.map(signingKey).findIndex((key) => signedPayload(token, key, times) !== undefined)
 }
 
 /** As a KeyObject, because the library would first try to read a string as a public key. */
@@ -61,15 +104,31 @@ function signingKey(secret: string) {
   return createSecretKey(secret, 'utf8')
 }
 
+function sign(payload: object, secret: string): string {
+  return jsonwebtoken.sign(payload, signingKey(secret), { algorithm: 'HS256' })
+}
+
+/** `undefined` where the signature is not made with this key. @throws what the library does, about times */
+function signedPayload(token: string, key: KeyObject, times: VerifyOptions): unknown {
+  try {
+    return jsonwebtoken.verify(token, key, { ...times, algorithms: ['HS256'] })
+  } catch (error) {
+    if (isWrongSignature(error)) return undefined
+    throw error
+  }
+}
+
 function checkHeader(token: string): void {
-  if (token === '') throw invalid('there is none')
-  if (token.length > tokenLimitBytes) throw invalid(`it is longer than ${tokenLimitBytes} bytes`)
-  if (!compactForm.test(token)) throw invalid('it is not three parts of base64url')
+  if (token === '') throw tokenInvalid('there is none')
+  if (token.length > tokenLimitBytes) {
+    throw tokenInvalid(`it is longer than ${tokenLimitBytes} bytes`)
+  }
+  if (!compactForm.test(token)) throw tokenInvalid('it is not three parts of base64url')
   const header = parseObject(token.slice(0, token.indexOf('.')))
-  if (header === undefined) throw invalid('its header is not a JSON object')
-  if (header.alg !== 'HS256') throw invalid('its algorithm is not HS256')
+  if (header === undefined) throw tokenInvalid('its header is not a JSON object')
+  if (header.alg !== 'HS256') throw tokenInvalid('its algorithm is not HS256')
   // We understand no extension, and must then refuse (RFC 7515 §4.1.11; b64 is RFC 7797 §3's).
-  if ('crit' in header || 'b64' in header) throw invalid('its header asks for an extension')
+  if ('crit' in header || 'b64' in header) throw tokenInvalid('its header asks for an extension')
 }
 
 function parseObject(base64url: string): Readonly<Record<string, unknown>> | undefined {
@@ -81,38 +140,9 @@ function parseObject(base64url: string): Readonly<Record<string, unknown>> | und
   }
 }
 
-function identityOf(payload: unknown): Identity {
-  if (!isObject(payload)) throw invalid('its payload is not a JSON object')
-  // We go by no name that it could list, and must then refuse (RFC 7519 §4.1.3).
-  if (payload.aud !== undefined) throw invalid('it is made for another audience')
-  const issuer = optionalText(payload, 'iss')
-  const subject = optionalText(payload, 'sub')
-  const tokenId = optionalText(payload, 'jti')
-  const expiresAtSec = optionalTime(payload, 'exp')
-  optionalTime(payload, 'iat')
-  return {
-    ...(issuer !== undefined && { issuer }),
-    ...(subject !== undefined && { subject }),
-    ...(tokenId !== undefined && { tokenId }),
-    ...(expiresAtSec !== undefined && { expiresAtSec }),
-  }
-}
-
-function optionalText(payload: Readonly<Record<string, unknown>>, name: string) {
-  const value = payload[name]
-  if (value === undefined || typeof value === 'string') return value
-  throw invalid(`its ${name} is not text`)
-}
-
-/** Finite: JSON's 1e999 is Infinity, and would be an `exp` that never comes. */
-function optionalTime(payload: Readonly<Record<string, unknown>>, name: string) {
-  const value = payload[name]
-  if (value === undefined || (typeof value === 'number' && Number.isFinite(value))) return value
-  throw invalid(`its ${name} is not a time in seconds`)
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+function unexpired(identity: Identity, nowSec: number): Identity {
+  if (isExpired(identity, nowSec)) throw tokenExpired(identity.expiresAtSec ?? 0, nowSec)
+  return identity
 }
 
 function isWrongSignature(error: unknown): boolean {
@@ -126,11 +156,7 @@ function isWrongSignature(error: unknown): boolean {
 function explained(error: unknown, nowSec: number): AuthError {
   if (error instanceof AuthError) return error
   if (error instanceof jsonwebtoken.TokenExpiredError) {
-    const agoSec = nowSec - error.expiredAt.getTime() / 1000
-    return new AuthError(
-      'AUTH_TOKEN_EXPIRED',
-      `the token expired ${seconds(agoSec)} ago; get a new one, or set the clocks right`,
-    )
+    return tokenExpired(error.expiredAt.getTime() / 1000, nowSec)
   }
   if (error instanceof jsonwebtoken.NotBeforeError) {
     const aheadSec = error.date.getTime() / 1000 - nowSec
@@ -139,16 +165,19 @@ function explained(error: unknown, nowSec: number): AuthError {
       `the token is good only in ${seconds(aheadSec)}; wait, or set the clocks right`,
     )
   }
-  return invalid('its payload is not JSON with times in seconds')
+  return tokenInvalid('its payload is not JSON with times in seconds')
+}
+
+function tokenExpired(expiresAtSec: number, nowSec: number): AuthError {
+  return new AuthError(
+    'AUTH_TOKEN_EXPIRED',
+    `the token expired ${seconds(nowSec - expiresAtSec)} ago; get a new one, or set the clocks right`,
+  )
 }
 
 /** A time that a Date cannot hold has become NaN. */
 function seconds(value: number): string {
   return Number.isNaN(value) ? 'more seconds than a clock has' : `${Math.round(value)} s`
-}
-
-function invalid(problem: string): AuthError {
-  return new AuthError('AUTH_TOKEN_INVALID', `the token is refused: ${problem}`)
 }
 
 function noSecret(): AuthError {

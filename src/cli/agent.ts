@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import type { TokenLife } from '../client/expiry-warning.ts'
 import type { Route } from '../client/forward.ts'
 import type { AgentConfig } from '../config/agent.ts'
 import { agentUsage } from './agent-usage.ts'
@@ -44,6 +45,7 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
   const agent = new Agent({
     dial: dialTls({ ...config.tunnelAddr, verify: !config.skipTlsVerify, ca }),
     token: await tokenSource(config),
+    tokenLife: await tokenLife(config),
     tunnels: await routesOf(config),
     gateway: formatHostPort(config.tunnelAddr),
     agent: {
@@ -78,6 +80,14 @@ async function tokenSource({ credentials }: AgentConfig): Promise<() => string> 
   const { signToken } = await import('../auth/jwt.ts')
   const { issuer, expireSec } = credentials
   return () => signToken({ secret: credentials.secret.reveal(), issuer, expireSec })
+}
+
+/** Of a token that was given; who has the secret always has a new one. */
+async function tokenLife({ credentials }: AgentConfig): Promise<TokenLife | undefined> {
+  if (credentials.kind !== 'token') return undefined
+  const { readToken } = await import('../auth/jwt.ts')
+  const { issuedAtSec, expiresAtSec } = readToken(credentials.token.reveal())
+  return expiresAtSec === undefined ? undefined : { issuedAtSec, expiresAtSec }
 }
 
 /** Each tunnel with the key that the gateway asks for it by. */

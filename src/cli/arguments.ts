@@ -13,10 +13,10 @@ export interface Usage {
 }
 
 export interface Command {
-  /** Empty for the one that needs no name. */
+  /** One word or several; empty for the one that needs no name. */
   readonly name: string
   readonly summary: string
-  /** What has to stand behind the name, as `--help` writes it. */
+  /** What has to stand behind the name, as `--help` writes it; in brackets what may. */
   readonly argument?: string
   readonly options: readonly Option[]
 }
@@ -68,9 +68,9 @@ export function parseCommandLine(usage: Usage, args: readonly string[]): Invocat
   })
   const typed = tokens.flatMap((token) => (token.kind === 'option' ? [token] : []))
   const words = tokens.flatMap((token) => (token.kind === 'positional' ? [token.value] : []))
-  const command = usage.commands.find(({ name }) => name === (words[0] ?? ''))
+  const command = commandOf(usage, words)
   const values = new Map(typed.map(({ name, value }) => [name, value]))
-  const [argument, ...excess] = command?.name === '' ? words : words.slice(1)
+  const [argument, ...excess] = words.slice(wordsIn(command?.name).length)
   const invocation: Invocation = {
     command: command ?? usage.commands[0],
     argument,
@@ -83,7 +83,7 @@ export function parseCommandLine(usage: Usage, args: readonly string[]): Invocat
     const names = usage.commands.map(({ name }) => name)
     throw wrong(`unknown command: ${words[0]}`, closest(words[0] ?? '', names))
   }
-  if (command.argument !== undefined && argument === undefined) {
+  if (command.argument?.startsWith('[') === false && argument === undefined) {
     throw wrong(`${command.name} needs ${command.argument}`)
   }
   const unexpected = command.argument === undefined ? argument : excess[0]
@@ -106,6 +106,19 @@ export function parseCommandLine(usage: Usage, args: readonly string[]): Invocat
     seen.add(name)
   }
   return invocation
+}
+
+/** Of `token` and `token inspect` the longer one, where both fit. */
+function commandOf({ commands }: Usage, words: readonly string[]): Command | undefined {
+  const fitting = commands.filter(({ name }) => {
+    const own = wordsIn(name)
+    return own.length === 0 ? words.length === 0 : own.every((word, index) => word === words[index])
+  })
+  return fitting.sort((a, b) => b.name.length - a.name.length)[0]
+}
+
+function wordsIn(name = ''): string[] {
+  return name.split(' ').filter(Boolean)
 }
 
 function wrong(message: string, meant?: string): CliError {

@@ -1,11 +1,10 @@
-import { type Kind, Refusal } from '../config/field.ts'
 import { alpnNames, listenAddress, tunnelAddress } from '../config/parse.ts'
 import type { HostPort } from '../net/address.ts'
 import type { Remedies } from '../transport/dial-failure.ts'
 import type { DialTlsOptions } from '../transport/tls.ts'
 import type { Invocation } from './arguments.ts'
-import { CliError } from './errors.ts'
 import { type Life, stopped } from './main.ts'
+import { typed } from './typed.ts'
 
 /** `gotunnel-agent connect`: the visitor's side of a tcp tunnel. */
 export async function connect(invocation: Invocation, life: Life): Promise<void> {
@@ -63,13 +62,4 @@ async function serveLocally(at: HostPort, tunnel: DialTlsOptions, life: Life): P
   await stopped(life)
   await localPort.close()
   log.info('closed')
-}
-
-/** @throws CliError CLI_USAGE */
-function typed<T>(name: string, kind: Kind<T>, text: string | undefined): T | undefined {
-  if (text === undefined) return undefined
-  const value = kind.parse(text)
-  if (value !== undefined && !(value instanceof Refusal)) return value
-  const reason = value instanceof Refusal ? value.reason : `must be ${kind.allowed}`
-  throw new CliError('CLI_USAGE', `${name}: ${JSON.stringify(text)}: ${reason}`)
 }

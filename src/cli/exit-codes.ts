@@ -14,7 +14,7 @@ export const exitCodes: readonly { code: ExitCode; doc: string }[] = [
 export function exitCodeOf(error: unknown): ExitCode {
   const code = codeOf(error)
   if (code === 'CLI_USAGE' || code.startsWith('CONFIG_')) return ExitCode.Usage
-  if (code === 'CLIENT_REFUSED') return ExitCode.Refused
+  if (code === 'CLIENT_REFUSED' || code === 'CLIENT_ENDED') return ExitCode.Refused
   return ExitCode.Failed
 }
 

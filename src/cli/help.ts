@@ -37,9 +37,11 @@ type Row = readonly [name: string, text: string]
 
 /** One line a command, for the help and for a hint beside an error. */
 export function synopses({ name, commands }: Usage): string[] {
-  return commands.map((command) =>
-    [name, command.name, command.argument, ...brackets(command)].filter(Boolean).join(' '),
-  )
+  return commands.map((command) => {
+    const words = [name, command.name, command.argument].filter(Boolean).join(' ')
+    const line = [words, ...brackets(command)].join(' ')
+    return line.length < 96 ? line : `${words} [OPTIONS]`
+  })
 }
 
 function brackets({ options }: Command): string[] {

@@ -15,7 +15,18 @@ await main({
     const { prefixed } = await import('../config/reference.ts')
     return prefixed('Environment', serverSections)
   },
-  commands: { '': run, secret: printSecret },
+  commands: {
+    '': run,
+    secret: printSecret,
+    async token(invocation) {
+      const { printToken } = await import('./token.ts')
+      await printToken(invocation)
+    },
+    async 'token inspect'(invocation) {
+      const { inspectToken } = await import('./token.ts')
+      await inspectToken(invocation)
+    },
+  },
 })
 
 async function run(invocation: Invocation, life: Life): Promise<void> {
@@ -37,11 +48,13 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
   const { openCertificates } = await import('./certificates.ts')
   const opened = await openCertificates(config, log, programVersion())
   let certificates: Certificates | undefined
+  const revocations = await openRevocations(config, log)
   const gateway = new Gateway({
     ...config,
     version: programVersion(),
     http2: config.http2 === 'on' || (config.http2 === 'auto' && hasPatchedHttp2(process.version)),
     jwtSecrets: config.jwtSecrets.map((secret) => secret.reveal()),
+    revocations,
     shutdownGraceMs: config.shutdownGraceSec * 1000,
     certificates: (decide) => (certificates = opened.make(decide)),
     challenges: opened.challenges,
@@ -57,11 +70,12 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
   await stopped(life)
   await gateway.close()
   await opened.close()
+  await revocations?.close()
   log.info('closed')
 }
 
 async function load(envFile: string | undefined) {
-  const { loadEnvironment, requireDirectory } = await import('../config/load.ts')
+  const { loadEnvironment, readText, requireDirectory } = await import('../config/load.ts')
   const { findIgnoredKeys, parseServerConfig } = await import('../config/server.ts')
   const { checkSecret } = await import('../auth/secret.ts')
   const isOptional = envFile === undefined
@@ -72,7 +86,16 @@ async function load(envFile: string | undefined) {
   if (config.tlsCertDir !== undefined) {
     requireDirectory(config.tlsCertDir, 'TLS_CERT_DIR', positionOf('TLS_CERT_DIR'))
   }
+  if (config.revocationsFile !== undefined) {
+    readText(config.revocationsFile, { hint: 'REVOCATIONS_FILE names it; an empty one will do' })
+  }
   return { config, ignored: findIgnoredKeys(env, keysOfFile) }
+}
+
+async function openRevocations({ revocationsFile: file }: ServerConfig, log: Logger) {
+  if (file === undefined) return undefined
+  const { Revocations } = await import('../auth/revocations.ts')
+  return Revocations.open({ file, log })
 }
 
 function logAddresses(addresses: GatewayAddresses, config: ServerConfig, log: Logger): void {

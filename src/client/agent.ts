@@ -7,6 +7,7 @@ import type { Addresses } from '../protocol/proxy-protocol.ts'
 import type { Dial } from '../transport/transport.ts'
 import { attemptAfter, nextDelayMs } from './backoff.ts'
 import { ClientError } from './errors.ts'
+import { type TokenLife, warnBeforeExpiry } from './expiry-warning.ts'
 import { FailureLog } from './failure-log.ts'
 import type { Route } from './forward.ts'
 import { Tunnel } from './tunnel.ts'
@@ -15,6 +16,8 @@ export interface AgentOptions {
   readonly dial: Dial
   /** A token to register with; asked anew for each connection, so it may live shortly. */
   readonly token: () => string
+  /** Of a token that stays the same: the agent warns before it ends. */
+  readonly tokenLife?: TokenLife | undefined
   /** At least one; no two with the same hostname. */
   readonly tunnels: readonly Route[]
   readonly log: Logger
@@ -99,10 +102,12 @@ export class Agent extends EventEmitter<AgentEvents> {
   /**
    * Runs until the signal aborts; resolves when the streams that ran then have finished, or were cut
    * off after `graceMs`.
-   * @throws ClientError CLIENT_REFUSED when trying again could change nothing; also what `token` throws,
+   * @throws ClientError CLIENT_REFUSED or CLIENT_ENDED when trying again could change nothing; also what `token` throws,
    *   and ProtocolError PROTOCOL_LINE_TOO_LONG when no gateway would read so many tunnels.
    */
   async run(signal: AbortSignal): Promise<void> {
+    const { tokenLife } = this.#options
+    const stopWarning = tokenLife && warnBeforeExpiry(tokenLife, this.#log)
     try {
       for (let attempt = 0; !signal.aborted; attempt += 1) {
         const upMs = await this.#runOnce(signal)
@@ -111,6 +116,7 @@ export class Agent extends EventEmitter<AgentEvents> {
         await this.#wait(attempt, signal)
       }
     } finally {
+      stopWarning?.()
       await this.#close()
     }
   }
@@ -238,6 +244,7 @@ export class Agent extends EventEmitter<AgentEvents> {
       return
     }
     this.#lastError = tunnel.error
+    if (tunnel.error.refusal?.isFinal) throw tunnel.error
     this.#log.warn('connection lost', { ...this.#fields(tunnel.error), upSec })
   }
 

@@ -4,6 +4,8 @@ import { ProtocolError } from '../protocol/errors.ts'
 import { LineDecoder } from '../protocol/lines.ts'
 import {
   type Ack,
+  type End,
+  explainRefusal,
   formatMessage,
   isFinalRefusal,
   type Message,
@@ -67,6 +69,7 @@ export class Control extends EventEmitter<ControlEvents> {
     if (this.#state === 'ended') return
     if (message.type === 'ack' && this.#state === 'registering') this.#answered(message)
     else if (message.type === 'ping') this.#heartbeat()
+    else if (message.type === 'end') this.#fail(ended(message))
   }
 
   #answered(ack: Ack): void {
@@ -117,8 +120,20 @@ export function gatewayGone(reason: string, cause?: Error): ClientError {
 }
 
 function refused(ack: Ack): ClientError {
-  const text = (ack.error ?? 'no reason given').slice(0, 300)
+  const text = shown(explainRefusal(ack))
   const refusal = { text, code: ack.code, isFinal: isFinalRefusal(ack) }
   const message = `the gateway refused the registration: ${text}`
   return new ClientError('CLIENT_REFUSED', message, { refusal })
+}
+
+/** Of a token that has expired the next registration may bring a new one, and decides. */
+function ended(end: End): ClientError {
+  const text = shown(explainRefusal(end))
+  const isFinal = isFinalRefusal(end) && end.code !== 'TOKEN_EXPIRED'
+  const refusal = { text, code: end.code, isFinal }
+  return new ClientError('CLIENT_ENDED', `the gateway ended the session: ${text}`, { refusal })
+}
+
+function shown(text: string): string {
+  return text.slice(0, 300)
 }

@@ -5,6 +5,8 @@ export type ClientErrorCode =
   | 'CLIENT_DIAL_FAILED'
   /** The gateway refused the registration; `refusal` says why, and whether trying again can help. */
   | 'CLIENT_REFUSED'
+  /** The gateway ended the session and said why; `refusal` has it, and whether trying again can help. */
+  | 'CLIENT_ENDED'
   /** The gateway did not answer the registration in time. */
   | 'CLIENT_NO_ANSWER'
   /** The gateway sent no heartbeat for too long. */
@@ -26,7 +28,7 @@ export type ClientErrorCode =
   /** The local side of such a connection did. */
   | 'CLIENT_LOCAL_BROKEN'
 
-/** Why a gateway refused a registration. */
+/** Why a gateway refused a registration, or ended a session. */
 export interface Refusal {
   /** The gateway's own words. */
   readonly text: string
@@ -37,7 +39,7 @@ export interface Refusal {
 }
 
 export class ClientError extends CodedError<ClientErrorCode> {
-  /** With CLIENT_REFUSED only. */
+  /** With CLIENT_REFUSED and CLIENT_ENDED only. */
   readonly refusal: Refusal | undefined
 
   constructor(

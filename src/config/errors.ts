@@ -77,7 +77,7 @@ function quote(text: string): string {
 }
 
 /** What a terminal would obey instead of print, as escapes: C0, C1, line separators, direction marks. */
-function visible(text: string): string {
+export function visible(text: string): string {
   return text.replace(
     /[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,

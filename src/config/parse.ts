@@ -1,10 +1,10 @@
 /** The kinds of values people type. What each allows is in its first line. */
 import { isIP } from 'node:net'
 import { type HostPort, parseHostPort } from '../net/address.ts'
-import { canonicalHostname } from '../net/hostname.ts'
+import { canonicalHostname, canonicalPattern } from '../net/hostname.ts'
+import { PortRanges, parsePortRange } from '../net/port-ranges.ts'
 import { AddressRanges, parseAddressRange } from './address-ranges.ts'
 import { type Kind, Refusal } from './field.ts'
-import { PortRanges, parsePortRange } from './port-ranges.ts'
 import { Secret } from './secret.ts'
 
 export const port: Kind<number> = {
@@ -85,6 +85,19 @@ export const secret: Kind<Secret> = {
   parse: parseSecret,
 }
 
+/** With commas between, so that a secret can be replaced while the one before still counts. */
+export const secrets: Kind<readonly Secret[]> = {
+  allowed: `${secret.allowed}, or several with commas between`,
+  isSecret: true,
+  parse(text) {
+    const whole = parseSecret(text)
+    if (whole instanceof Refusal) return whole
+    const items = text.split(',').map((item) => item.trim())
+    if (items.includes('')) return new Refusal('has a comma with no secret beside it')
+    return items.map((item) => new Secret(item))
+  },
+}
+
 export const token: Kind<Secret> = {
   allowed: 'a token from the owner of the gateway',
   isSecret: true,
@@ -150,6 +163,13 @@ function listOf<Item, T>(
   }
 }
 
+/** What a token may be limited to. Each in canonical form. */
+export const hostPatterns = listOf(
+  'host names and wildcards such as app.example.com,*.alice.example.com',
+  canonicalPattern,
+  (patterns) => patterns,
+)
+
 export const portRanges = listOf(
   'ports and ranges of them, such as 2222,30000-30999',
   parsePortRange,
@@ -178,6 +198,18 @@ export const idleTime: Kind<number> = {
     if (number === '') return undefined
     const seconds = Number(number) * (secondsOf[unit] ?? 1)
     return seconds <= 24 * 86_400 ? seconds : undefined
+  },
+}
+
+/** In seconds. */
+export const lifetime: Kind<number | 'never'> = {
+  allowed: 'a time such as 90m, 12h or 30d, or never',
+  parse(text) {
+    if (text === 'never') return text
+    const [, number = '', unit = ''] = /^(\d{1,5})([smhd])$/.exec(text) ?? []
+    return number === '' || Number(number) === 0
+      ? undefined
+      : Number(number) * (secondsOf[unit] ?? 1)
   },
 }
 

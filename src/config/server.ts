@@ -1,3 +1,5 @@
+import { PortRanges } from '../net/port-ranges.ts'
+import { type AccessOptions, accessFields, readAccess } from './access.ts'
 import {
   type AcmeCa,
   acmeCaOf,
@@ -6,7 +8,8 @@ import {
   checkCertificates,
 } from './acme.ts'
 import { AddressRanges } from './address-ranges.ts'
-import { type Position, Problems } from './errors.ts'
+import { type Environment, fromEnvironment } from './environment.ts'
+import { Problems } from './errors.ts'
 import {
   type Field,
   optional,
@@ -24,39 +27,26 @@ import {
   flag,
   integer,
   ipAddress,
-  loopback,
   port,
   portRanges,
-  secret,
 } from './parse.ts'
-import { PortRanges } from './port-ranges.ts'
-import type { Secret } from './secret.ts'
 import { closest } from './suggest.ts'
 
 /** What gotunnel-server is told by its environment. */
 export interface ServerConfig
   extends Omit<Values<typeof nameFields>, 'tcpPorts' | 'trustedProxies'>,
-    Omit<Values<typeof accessFields>, 'jwtSecret'>,
+    Values<typeof accessFields>,
     CertificateValues,
     Values<typeof protocolFields>,
     LogSettings,
     Values<typeof closingFields>,
     Values<typeof accessLogFields> {
-  /** All that are accepted; the first is the newest. */
-  readonly jwtSecrets: readonly Secret[]
   /** The CA that is asked; undefined where it is none that speaks ACME. */
   readonly acmeCa: AcmeCa | undefined
   /** Empty where there are none. */
   readonly tcpPorts: PortRanges
   readonly trustedProxies: AddressRanges
   readonly limits: Values<typeof limitFields>
-}
-
-export interface ServerConfigOptions {
-  /** What is wrong with a secret, if anything (`auth/secret.ts` knows). */
-  readonly checkSecret: (text: string) => string | undefined
-  /** Where a variable was set, if not in the environment itself. */
-  readonly positionOf?: (key: string) => Position | undefined
 }
 
 const nameFields = {
@@ -83,21 +73,6 @@ const nameFields = {
     'TRUSTED_PROXIES',
     addressRanges,
     "Load balancers in front. What connects from there must begin with a PROXY protocol header (version 1 or 2), which has the visitor's address.",
-  ),
-}
-
-const accessFields = {
-  jwtSecret: required(
-    'JWT_SECRET',
-    secret,
-    'The secret shared with the agents. Who has it may claim any name.',
-  ),
-  dashboardPort: withDefault('DASHBOARD_PORT', port, '8080', 'Port of the status page.'),
-  dashboardBind: withDefault(
-    'DASHBOARD_BIND',
-    loopback,
-    '127.0.0.1',
-    'Address of the status page. It has no login yet, so it stays on this machine.',
   ),
 }
 
@@ -201,30 +176,20 @@ export const serverSections: readonly Section[] = [
 ]
 
 /** Variables of later versions: said to have no effect, rather than silently having none. */
-const laterKeys = ['DASHBOARD_PASSWORD', 'REVOCATIONS_FILE']
+const laterKeys = ['DASHBOARD_PASSWORD']
 
 /** @throws ConfigError CONFIG_INVALID, with all that is wrong. */
-export function parseServerConfig(
-  env: Readonly<Record<string, string | undefined>>,
-  options: ServerConfigOptions,
-): ServerConfig {
+export function parseServerConfig(env: Environment, options: AccessOptions): ServerConfig {
   const { checkSecret, positionOf } = options
   const problems = new Problems()
-  const entry = (key: string) => {
-    const text = env[key]
-    const at = positionOf?.(key)
-    return text === undefined ? undefined : { text, ...(at && { at }) }
-  }
-  const source = { entry }
+  const source = fromEnvironment(env, positionOf)
   const names = readFields(nameFields, source, problems)
-  const { jwtSecret, ...access } = readFields(accessFields, source, problems)
+  const access = readAccess(source, problems, checkSecret)
   const certificates = readFields(certificateFields, source, problems)
   const protocols = readFields(protocolFields, source, problems)
   const limits = readFields(limitFields, source, problems)
   const rest = readFields({ ...closingFields, ...logFields, ...accessLogFields }, source, problems)
 
-  const weakness = jwtSecret && checkSecret(jwtSecret.reveal())
-  if (weakness) complain('JWT_SECRET', weakness)
   checkCertificates(certificates, complain)
   findSharedPort({ ...names, ...access }, complain)
   const own = namedOwnPort({ ...names, ...access }, names.tcpPorts)
@@ -242,7 +207,6 @@ export function parseServerConfig(
     ...certificates,
     ...protocols,
     ...rest,
-    jwtSecrets: [jwtSecret],
     acmeCa: acmeCaOf(certificates as CertificateValues),
     tcpPorts: names.tcpPorts ?? new PortRanges([]),
     trustedProxies: names.trustedProxies ?? new AddressRanges([]),
@@ -282,10 +246,7 @@ function ownPorts(ports: Ports): { key: string; port: number }[] {
  * What a person may have meant for us, and we do not take: variables of later versions, and names in
  * a `.env` file that look like one of ours misspelt. Sentences for a warning, without any values.
  */
-export function findIgnoredKeys(
-  env: Readonly<Record<string, string | undefined>>,
-  keysOfFile: readonly string[] = [],
-): string[] {
+export function findIgnoredKeys(env: Environment, keysOfFile: readonly string[] = []): string[] {
   const known = serverSections.flatMap(({ fields }) => Object.values(fields).map(keyOf))
   const later = laterKeys
     .filter((key) => env[key]?.trim())

@@ -18,6 +18,15 @@ export function canonicalHostname(text: string): string | undefined {
   return name.toLowerCase()
 }
 
+/** `app.example.com` or `*.example.com`, in canonical form; `undefined` for anything else. */
+export function canonicalPattern(text: string): string | undefined {
+  const star = text.startsWith('*.') ? '*.' : ''
+  const name = text.slice(star.length)
+  // A port would be taken off, and then not be what was meant.
+  const hostname = name.includes(':') ? undefined : canonicalHostname(name)
+  return hostname && `${star}${hostname}`
+}
+
 /**
  * Whether the name is the pattern's: the same name, or exactly one label more than `*.example.com`.
  * Both are brought to canonical form first; what has none matches nothing.

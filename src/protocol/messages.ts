@@ -19,10 +19,11 @@ import { lineLimitBytes } from './lines.ts'
 import { parseOffers, plainOffer, type TunnelOffer } from './offers.ts'
 
 export { isPortRouteKey, type Mode, parseMode, portRouteKey, type TunnelOffer } from './offers.ts'
+export { type AckCode, AckError, explainRefusal, isFinalRefusal } from './refusals.ts'
 
 /** A control message: one JSON object on one line (docs/wire.md, "The control stream"). */
 export type Message = KnownMessage | Unknown
-export type KnownMessage = Register | Ack | Ping | Pong
+export type KnownMessage = Register | Ack | Ping | Pong | End
 
 /** The agent's first message: who it is and what it offers. */
 export interface Register {
@@ -78,71 +79,21 @@ export interface Pong {
   readonly ts: number
 }
 
+/** From the gateway, to agents with the capability `end-reason`: why it ends the session now. */
+export interface End {
+  readonly type: 'end'
+  /** For people. */
+  readonly error: string
+  /** For programs: an `AckCode`, or one that a newer gateway knows. */
+  readonly code: string
+}
+
 /** A message of a type we do not know: from a newer peer, to be ignored. */
 export interface Unknown {
   readonly type: 'unknown'
   /** The type as the peer named it. */
   readonly name: string
 }
-
-/** Why a registration was refused, for programs. */
-export type AckCode =
-  /** The token is missing, forged, expired or signed with another secret. */
-  | 'AUTH_FAILED'
-  /** The agent offers nothing. */
-  | 'NO_ROUTES'
-  /** Another agent holds one of the names. */
-  | 'HOST_TAKEN'
-  /** One of the names is no hostname. */
-  | 'HOST_INVALID'
-  /** One of the names is the gateway's own. */
-  | 'HOST_RESERVED'
-  /** A mode that this gateway does not serve. */
-  | 'MODE_UNKNOWN'
-  /** A port that this gateway, or the token, does not allow. */
-  | 'PORT_NOT_ALLOWED'
-  /** One of the ports is held by another agent or another program, or there is no free one. */
-  | 'PORT_TAKEN'
-  /** Another agent holds the plain SSH of the public port. */
-  | 'SSH_TAKEN'
-  /** The message could not be read, or was not a register. */
-  | 'BAD_REGISTER'
-  /** The gateway is going down and takes no more agents. */
-  | 'SHUTTING_DOWN'
-
-/** The texts of a refusal. The first three are the Go program's, to the letter. */
-export const AckError = {
-  authFailed: 'auth failed',
-  noRoutes: 'no routes',
-  hostTaken: (host: string) => `host already registered: ${host}`,
-  hostInvalid: (host: string) => `invalid hostname: ${host}`,
-  hostReserved: (host: string) => `hostname belongs to the gateway: ${host}`,
-  modeUnknown: (host: string, mode: string) => `unknown mode for ${host}: ${mode}`,
-  portNotAllowed: (port: number) => `port not allowed: ${port}`,
-  portTaken: (port: number) => `port already taken: ${port}`,
-  noFreePort: 'no free port in range',
-  sshTaken: (host: string) => `ssh tunnel already registered: ${host}`,
-  badRegister: 'bad register message',
-  shuttingDown: 'gateway is shutting down',
-} as const
-
-/** Whether trying again can change nothing, so that the agent should end. */
-export function isFinalRefusal(ack: Ack): boolean {
-  if (ack.ok) return false
-  if (ack.code !== undefined) return finalCodes.has(ack.code)
-  return ack.error === AckError.authFailed || ack.error === AckError.noRoutes
-}
-
-// Whatever is TAKEN, and SHUTTING_DOWN, pass with time, and so may a code that only a newer gateway knows.
-const finalCodes: ReadonlySet<string> = new Set<AckCode>([
-  'AUTH_FAILED',
-  'NO_ROUTES',
-  'HOST_INVALID',
-  'HOST_RESERVED',
-  'MODE_UNKNOWN',
-  'PORT_NOT_ALLOWED',
-  'BAD_REGISTER',
-])
 
 /**
  * What a registration offers, one entry a hostname as written. An entry of `tunnels` is the whole
@@ -182,6 +133,12 @@ export function parseMessage(line: string): Message {
     case 'ping':
     case 'pong':
       return { type, ts: readInteger(message.ts, `${type}.ts`) }
+    case 'end':
+      return {
+        type,
+        error: readText(message.error, 'end.error'),
+        code: readText(message.code, 'end.code'),
+      }
     default:
       return { type: 'unknown', name: type }
   }

@@ -4,6 +4,8 @@ export const CAPABILITIES = [
   'proxy-preamble',
   /** Tunnels may ask for a public port of their own (docs/wire.md, "`register`"). */
   'listen-port',
+  /** The gateway says why it ends a session (docs/wire.md, "`end`"). */
+  'end-reason',
 ] as const
 
 export type Capability = (typeof CAPABILITIES)[number]

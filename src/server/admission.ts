@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import type { Identity } from '../auth/identity.ts'
-import { verifyToken } from '../auth/jwt.ts'
+import { allowsHost, type Scope } from '../auth/scope.ts'
 import type { MuxStream, Session } from '../mux/index.ts'
-import { type Ack, AckError, formatMessage, type Message } from '../protocol/messages.ts'
+import { type Ack, AckError, type Message } from '../protocol/messages.ts'
 import { CAPABILITIES } from '../protocol/version.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { Registry } from '../registry/registry.ts'
 import { portOfName, sshName } from './claims.ts'
-import { readMessages, sendMessage } from './control.ts'
+import { readMessages, sendLast, sendMessage } from './control.ts'
 import type { TcpPorts } from './edge/tcp-ports.ts'
 import { reasonOf, ServerError } from './errors.ts'
+import { checkRevoked, identify, isFailedAttempt, type TokenPolicy } from './identify.ts'
 import { namesOf, type OfferedRoute, offeredRoutes, Refusal } from './offer.ts'
 import type { RouteStatus } from './status.ts'
 import { Tunnel } from './tunnel.ts'
@@ -20,16 +20,17 @@ export const registerTimeoutMs = 10_000
 /** For a refusal to leave. */
 const refusalTimeoutMs = 5_000
 
-export interface AdmissionOptions {
+export interface AdmissionOptions extends TokenPolicy {
   readonly registry: Registry<Route>
   /** Where the ports come from that agents ask for. */
   readonly ports: Pick<TcpPorts, 'open' | 'close'>
-  readonly jwtSecrets: readonly string[]
   /** The gateway's own, which no agent may claim. */
   readonly ownNames: readonly string[]
   /** Why no agent is taken at the moment, if so. Asked when the agent has said who it is. */
   readonly refusal?: () => Refusal | undefined
   readonly remoteAddress: string
+  /** Called for a bad token; when it resolves, the agent is told. */
+  readonly onFailedAttempt?: () => Promise<void>
   /** Called in the tick an agent is admitted. */
   readonly onStart: (tunnel: Tunnel) => void
   /** Called once, in the tick the session of an admitted agent ends; its names are free by then. */
@@ -54,6 +55,7 @@ export async function admit(session: Session, options: AdmissionOptions): Promis
   } catch (error) {
     if (session.isClosed) throw reasonOf(error as Error)
     const refusal = refusalOf(error)
+    if (isFailedAttempt(refusal)) await options.onFailedAttempt?.()
     await refuse(control, refusal)
     const reason = new ServerError('SERVER_REGISTER_REFUSED', refusal.message, { cause: refusal })
     session.destroy(reason)
@@ -70,10 +72,11 @@ async function register(
 ): Promise<Tunnel> {
   if (message.type !== 'register') throw new Refusal('BAD_REGISTER', AckError.badRegister)
   const { registry, remoteAddress } = options
-  const identity = identityOf(message.token, options.jwtSecrets)
+  const identity = identify(message.token, options)
   const offered = offeredRoutes(message, options.ownNames)
+  checkScope(offered, identity.scope)
   checkWelcome(session, options)
-  const ports = await openPorts(offered, options.ports)
+  const ports = await openPorts(offered, options.ports, identity.scope)
 
   // From here on all in one tick, so that nothing of the agent's is there before its claims are.
   const { agent: info = {}, capabilities } = message
@@ -84,6 +87,7 @@ async function register(
   })
   try {
     checkWelcome(session, options)
+    checkRevoked(identity, options)
     claim(registry, tunnel, offered, ports)
   } catch (error) {
     options.ports.close(ports.values())
@@ -108,11 +112,15 @@ function checkWelcome(session: Session, { refusal: ask }: AdmissionOptions): voi
   if (refusal !== undefined) throw refusal
 }
 
-function identityOf(token: string, secrets: readonly string[]): Identity {
-  try {
-    return verifyToken(token, secrets)
-  } catch (error) {
-    throw new Refusal('AUTH_FAILED', AckError.authFailed, { cause: error })
+/** Its ports are checked where they are opened. @throws Refusal HOST_NOT_ALLOWED, SSH_NOT_ALLOWED */
+function checkScope(offered: readonly OfferedRoute[], scope: Scope | undefined): void {
+  for (const { hostname, key, isSsh } of offered) {
+    if (hostname !== undefined && !allowsHost(scope, hostname)) {
+      throw new Refusal('HOST_NOT_ALLOWED', AckError.hostNotAllowed(key))
+    }
+    if (isSsh && scope?.ssh === false) {
+      throw new Refusal('SSH_NOT_ALLOWED', AckError.sshNotAllowed(key))
+    }
   }
 }
 
@@ -120,11 +128,13 @@ function identityOf(token: string, secrets: readonly string[]): Identity {
 async function openPorts(
   offered: readonly OfferedRoute[],
   ports: AdmissionOptions['ports'],
+  scope: Scope | undefined,
 ): Promise<Map<string, number>> {
   const wanted = offered.flatMap(({ key, listenPort }) =>
     listenPort === undefined ? [] : [{ key, listenPort }],
   )
-  const opened = await ports.open(wanted.map(({ listenPort }) => listenPort))
+  const numbers = wanted.map(({ listenPort }) => listenPort)
+  const opened = await ports.open(numbers, scope?.ports)
   return new Map(wanted.map(({ key }, index) => [key, opened[index] as number]))
 }
 
@@ -213,16 +223,7 @@ function refusalOf(error: unknown): Refusal {
   return new Refusal('BAD_REGISTER', AckError.badRegister, { cause: error })
 }
 
-/** The ack is on its way when this resolves; in a session that is stuck, after some seconds. */
-function refuse(control: MuxStream, { code, message }: Refusal): Promise<void> {
-  const ack: Ack = { type: 'ack', ok: false, error: message, code, capabilities: CAPABILITIES }
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, refusalTimeoutMs)
-    const settle = () => {
-      clearTimeout(timer)
-      resolve()
-    }
-    control.once('close', settle)
-    control.end(formatMessage(ack), settle)
-  })
+function refuse(control: MuxStream, { code, message: error }: Refusal): Promise<void> {
+  const ack: Ack = { type: 'ack', ok: false, error, code, capabilities: CAPABILITIES }
+  return sendLast(control, ack, refusalTimeoutMs)
 }

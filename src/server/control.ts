@@ -23,3 +23,16 @@ export async function* readMessages(stream: Duplex): AsyncGenerator<Message, voi
 export function sendMessage(stream: Duplex, message: KnownMessage): void {
   if (stream.writable) stream.write(formatMessage(message))
 }
+
+/** Writes the last message and ends our half. It is on its way when this resolves; in a session that is stuck, after the time. */
+export function sendLast(stream: Duplex, message: KnownMessage, timeoutMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, timeoutMs)
+    const settle = () => {
+      clearTimeout(timer)
+      resolve()
+    }
+    stream.once('close', settle)
+    stream.end(formatMessage(message), settle)
+  })
+}

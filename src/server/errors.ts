@@ -21,6 +21,8 @@ export type ServerErrorCode =
   | 'SERVER_TOKEN_EXPIRED'
   /** A connection from a trusted proxy does not begin with a PROXY header, or with a broken one. */
   | 'SERVER_PROXY_HEADER'
+  /** An agent's token was revoked while its session lived. */
+  | 'SERVER_TOKEN_REVOKED'
 
 export class ServerError extends CodedError<ServerErrorCode> {}
 

@@ -1,5 +1,6 @@
 import type { Server } from 'node:http'
 import type { Logger } from '../log.ts'
+import type { PortRange } from '../net/port-ranges.ts'
 import { MemoryRegistry } from '../registry/memory-registry.ts'
 import type { Registry } from '../registry/registry.ts'
 import { createAgentPort } from './agent-port.ts'
@@ -14,15 +15,16 @@ import type { TrustedProxies } from './edge/provenance.ts'
 import { createPublicPort } from './edge/public.ts'
 import { Reception } from './edge/reception.ts'
 import { TcpEdge } from './edge/tcp-edge.ts'
-import { type PortRange, TcpPorts } from './edge/tcp-ports.ts'
+import { TcpPorts } from './edge/tcp-ports.ts'
 import { ServerError } from './errors.ts'
 import { defaultLimits, type GatewayLimits } from './limits.ts'
 import { Listeners } from './listeners.ts'
 import type { GatewayAddresses, GatewayCounters, GatewayStatus } from './status.ts'
-import { Tunnels } from './tunnels.ts'
+import { Tunnels, type TunnelsOptions } from './tunnels.ts'
 import type { Route } from './upstream.ts'
 
-export interface GatewayOptions {
+export interface GatewayOptions
+  extends Pick<TunnelsOptions, 'jwtSecrets' | 'requireScopedTokens' | 'revocations'> {
   /** The program's version, for the status page. */
   readonly version: string
   /** Canonical; the gateway's own page, and the certificate of visitors who name no host. */
@@ -39,8 +41,6 @@ export interface GatewayOptions {
   readonly dashboardBind: string
   /** Public ports that agents may ask for; default: none. */
   readonly tcpPorts?: { readonly ranges: readonly PortRange[] }
-  /** Whoever signs with one of these may register. */
-  readonly jwtSecrets: readonly string[]
   /** Whether visitors may have HTTP/2. */
   readonly http2: boolean
   /** How long `close()` lets running streams go on. */
@@ -85,7 +85,7 @@ export class Gateway {
   constructor(options: GatewayOptions) {
     this.#options = options
     this.#publicPort = options.gatewayPort
-    const { gatewayHost, tunnelHost, bindAddress, jwtSecrets, logQuery = false, log } = options
+    const { gatewayHost, tunnelHost, bindAddress, logQuery = false, log } = options
     const { trustedProxies = { matches: () => false } } = options
     const limits = { ...defaultLimits, ...options.limits }
     const { headerLines, headerTimeoutSec, idleTimeoutSec } = limits
@@ -105,7 +105,9 @@ export class Gateway {
     const tcp = new TcpEdge({ counters, log })
     const { ranges: allowed } = options.tcpPorts ?? { ranges: [] }
     const ports = new TcpPorts({ allowed, bindAddress, registry, reception, tcp })
-    const tunnels = new Tunnels({ registry, ports, jwtSecrets, ownNames, limits, log })
+    const { jwtSecrets, requireScopedTokens, revocations } = options
+    const policy = { jwtSecrets, requireScopedTokens, revocations }
+    const tunnels = new Tunnels({ registry, ports, ...policy, ownNames, limits, log })
     const context = { registry, gatewayHost, tunnelHost, certificates, connections, counters, log }
     const agents = createAgentPort({ ...context, tunnels })
     const https = new HttpsEdge({

@@ -1,9 +1,9 @@
 import { Duplex } from 'node:stream'
-import { type Identity, isExpired } from '../auth/identity.ts'
+import type { Identity } from '../auth/identity.ts'
 import type { MuxStream, Session } from '../mux/index.ts'
-import type { AgentInfo, Message } from '../protocol/messages.ts'
+import type { AckCode, AgentInfo, Message } from '../protocol/messages.ts'
 import { encodePreamble } from '../protocol/preamble.ts'
-import { sendMessage } from './control.ts'
+import { sendLast, sendMessage } from './control.ts'
 import { reasonOf, ServerError } from './errors.ts'
 import { Heartbeat } from './heartbeat.ts'
 import type { RouteStatus, SessionStatus } from './status.ts'
@@ -31,16 +31,20 @@ export interface AdmittedAgent {
 export class Tunnel implements Upstream {
   readonly id: string
   readonly remoteAddress: string
+  readonly identity: Identity
   readonly #agent: AdmittedAgent
   readonly #connectedSinceMs = Date.now()
   #heartbeat: Heartbeat | undefined
   #routes: readonly RouteStatus[] = []
   #openStreams = 0
+  #expiry: NodeJS.Timeout | undefined
+  #endReason: Error | undefined
   #onDrained: (() => void) | undefined
 
   constructor(agent: AdmittedAgent) {
     this.id = agent.id
     this.remoteAddress = agent.remoteAddress
+    this.identity = agent.identity
     this.#agent = agent
   }
 
@@ -55,9 +59,11 @@ export class Tunnel implements Upstream {
     })
     this.#agent.session.once('close', (error) => {
       this.#heartbeat?.close()
+      clearTimeout(this.#expiry)
       this.#onDrained?.()
-      onEnd(reasonOf(error))
+      onEnd(this.#endReason ?? reasonOf(error))
     })
+    this.#watchExpiry()
     void this.#readControl()
   }
 
@@ -87,6 +93,18 @@ export class Tunnel implements Upstream {
       })
     }
     session.destroy(reason)
+  }
+
+  /** Ends the session now, and tells an agent why that can hear it. */
+  async end(code: AckCode, reason: ServerError): Promise<void> {
+    if (this.#endReason !== undefined) return
+    this.#endReason = reason
+    const { control, capabilities } = this.#agent
+    if (capabilities.includes('end-reason')) {
+      const { message: error } = reason
+      await sendLast(control, { type: 'end', code, error }, lastWordMs)
+    }
+    this.destroy(reason)
   }
 
   /** Ends the session, and all visitors' streams with it, now. */
@@ -125,11 +143,20 @@ export class Tunnel implements Upstream {
   }
 
   #beat(): void {
-    if (isExpired(this.#agent.identity, Date.now() / 1000)) {
-      this.destroy(new ServerError('SERVER_TOKEN_EXPIRED', "the agent's token has expired"))
-      return
-    }
     sendMessage(this.#agent.control, { type: 'ping', ts: Date.now() })
+  }
+
+  #watchExpiry(): void {
+    const { expiresAtSec } = this.identity
+    if (expiresAtSec === undefined) return
+    const leftMs = Math.ceil(expiresAtSec * 1000 - Date.now())
+    if (leftMs <= 0) {
+      const reason = new ServerError('SERVER_TOKEN_EXPIRED', "the agent's token has expired")
+      void this.end('TOKEN_EXPIRED', reason)
+    } else {
+      // In steps, as the clock may be set meanwhile.
+      this.#expiry = setTimeout(() => this.#watchExpiry(), Math.min(leftMs, expiryCheckMs))
+    }
   }
 
   async #readControl(): Promise<void> {
@@ -143,6 +170,10 @@ export class Tunnel implements Upstream {
     }
   }
 }
+
+const expiryCheckMs = 15_000
+/** A revoked token has a second to be out of the house. */
+const lastWordMs = 500
 
 /** What a caller of `open` gets where there is no stream to be had. */
 function failedStream(error: unknown): Duplex {

@@ -1,21 +1,24 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import type { Revocations } from '../auth/revocations.ts'
 import type { LogFields, Logger } from '../log.ts'
 import { Session } from '../mux/index.ts'
 import { AckError } from '../protocol/messages.ts'
 import type { Registry } from '../registry/registry.ts'
 import { type AdmissionOptions, admit } from './admission.ts'
 import { ServerError } from './errors.ts'
+import { FailedAttempts } from './failed-attempts.ts'
+import type { TokenPolicy } from './identify.ts'
 import type { GatewayLimits } from './limits.ts'
 import { Refusal } from './offer.ts'
 import type { SessionStatus } from './status.ts'
 import type { Tunnel } from './tunnel.ts'
 import type { Route } from './upstream.ts'
 
-export interface TunnelsOptions {
+export interface TunnelsOptions extends TokenPolicy {
   readonly registry: Registry<Route>
   readonly ports: AdmissionOptions['ports']
-  readonly jwtSecrets: readonly string[]
+  readonly revocations?: Revocations | undefined
   readonly ownNames: readonly string[]
   readonly limits: Pick<GatewayLimits, 'agents' | 'pendingAgents'>
   readonly log: Logger
@@ -27,12 +30,14 @@ export class Tunnels {
   readonly #tunnels = new Set<Tunnel>()
   /** Every agent's connection, from its first byte to its last. */
   readonly #sockets = new Set<Socket>()
+  readonly #attempts = new FailedAttempts()
   #isClosing = false
   #admitted = 0
   #refused = 0
 
   constructor(options: TunnelsOptions) {
     this.#options = options
+    options.revocations?.on('change', this.#endRevoked)
   }
 
   get admittedCount(): number {
@@ -57,14 +62,21 @@ export class Tunnels {
 
   /** Admits the agent at the other end of the transport, or refuses it. Never throws. */
   accept(transport: TLSSocket, remoteAddress: string): void {
-    const { registry, ports, jwtSecrets, ownNames } = this.#options
+    if (!this.#attempts.begin(remoteAddress)) {
+      transport.destroy()
+      return
+    }
     const session = new Session(transport, { role: 'server' })
     admit(session, {
-      ...{ registry, ports, jwtSecrets, ownNames, remoteAddress },
+      ...this.#options,
+      remoteAddress,
       refusal: () => this.#refusal(),
+      onFailedAttempt: () => this.#attempts.fail(remoteAddress),
       onStart: (tunnel) => this.#started(tunnel),
       onEnd: (tunnel, reason) => this.#ended(tunnel, reason),
-    }).catch((error: Error) => this.#refusedOne(remoteAddress, error))
+    })
+      .catch((error: Error) => this.#refusedOne(remoteAddress, error))
+      .finally(() => this.#attempts.end(remoteAddress))
   }
 
   status(): SessionStatus[] {
@@ -79,9 +91,18 @@ export class Tunnels {
   /** The end of all sessions: once their streams have ended, or after `graceMs`. */
   async close(graceMs: number): Promise<void> {
     this.refuseAll()
+    this.#options.revocations?.off('change', this.#endRevoked)
     const reason = new ServerError('SERVER_CLOSING', 'the gateway is going down')
     await Promise.all([...this.#tunnels].map((tunnel) => tunnel.close(graceMs, reason)))
     await this.#socketsClosed()
+  }
+
+  readonly #endRevoked = (): void => {
+    for (const tunnel of this.#tunnels) {
+      if (!this.#options.revocations?.isRevoked(tunnel.identity)) continue
+      const reason = new ServerError('SERVER_TOKEN_REVOKED', "the agent's token is revoked")
+      void tunnel.end('TOKEN_REVOKED', reason)
+    }
   }
 
   #refusal(): Refusal | undefined {
@@ -102,12 +123,13 @@ export class Tunnels {
       hosts: routes.flatMap(({ name }) => name ?? []),
       ...(ports.length > 0 && { ports }),
       ...{ agentId, agentName, agentVersion },
+      ...bearerOf(tunnel),
     })
   }
 
   #ended(tunnel: Tunnel, reason: Error | undefined): void {
     this.#tunnels.delete(tunnel)
-    const fields = { session: tunnel.id, remoteAddress: tunnel.remoteAddress }
+    const fields = { session: tunnel.id, remoteAddress: tunnel.remoteAddress, ...bearerOf(tunnel) }
     this.#options.log.info('agent gone', { ...fields, ...explain(reason) })
   }
 
@@ -131,6 +153,16 @@ export class Tunnels {
     }, goodbyeMs)
     await Promise.all(closed)
     clearTimeout(deadline)
+  }
+}
+
+/** Whose token it is: what it can be revoked by. */
+function bearerOf({ identity }: Tunnel): LogFields {
+  const { subject, tokenId, issuer } = identity
+  return {
+    ...(subject !== undefined && { tokenName: subject }),
+    ...(tokenId !== undefined && { tokenId }),
+    ...(issuer !== undefined && { issuer }),
   }
 }
 

@@ -44,19 +44,21 @@ const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 t.test('a good token gives an identity', async (t) => {
   t.strictSame(verifyToken(token, [secret], nowSec), {
     issuer: 'agent',
+    issuedAtSec: nowSec,
     expiresAtSec: nowSec + 3600,
   })
+  const identity = { issuer: 'agent', issuedAtSec: nowSec, expiresAtSec: nowSec + 3600 }
   const cases: [string, unknown, unknown, object][] = [
-    ['no typ', { alg: 'HS256' }, good, { issuer: 'agent', expiresAtSec: nowSec + 3600 }],
-    ['no exp', hs256, { iss: 'agent', iat: nowSec }, { issuer: 'agent' }],
+    ['no typ', { alg: 'HS256' }, good, identity],
+    ['no exp', hs256, { iss: 'agent', iat: nowSec }, { issuer: 'agent', issuedAtSec: nowSec }],
     ['nothing at all', hs256, {}, {}],
     ['sub and jti', hs256, { sub: 'nas', jti: '7' }, { subject: 'nas', tokenId: '7' }],
     ['fractions of a second', hs256, { exp: nowSec + 0.5 }, { expiresAtSec: nowSec + 0.5 }],
-    ['iat in the future', hs256, { iat: nowSec + 9999 }, {}],
+    ['iat in the future', hs256, { iat: nowSec + 9999 }, { issuedAtSec: nowSec + 9999 }],
     ['nbf in the past', hs256, { nbf: nowSec - 1 }, {}],
     ['a kid that we do not ask', { ...hs256, kid: '../../etc/passwd' }, {}, {}],
     ['a jwk that we do not ask', { ...hs256, jwk: { kty: 'oct', k: 'AAAA' } }, {}, {}],
-    ['claims of others', hs256, { hosts: ['a.test'], __proto: { iss: 'x' } }, {}],
+    ['claims of others', hs256, { scope: ['a.test'], __proto: { iss: 'x' } }, {}],
     ['a __proto__ of its own', hs256, '{"__proto__":{"iss":"x"}}', {}],
     ['white space in its JSON', '{ "alg" : "HS256" }', ' {\n"iss":"a" } ', { issuer: 'a' }],
   ]
@@ -280,20 +282,65 @@ function payloads(): Case[] {
       says: 'its sub is not text',
     },
     { name: 'jti no text', token: forge(hs256, { jti: 7 }), says: 'its jti is not text' },
+    ...scopes(),
     { name: 'for others', token: forge(hs256, { aud: 'bank' }), says: 'another audience' },
     { name: 'for several', token: forge(hs256, { aud: ['a', 'b'] }), says: 'another audience' },
   ]
 }
 
-t.test('clocks may be 30 s apart, to the second', async (t) => {
+function scopes(): Case[] {
+  const hosts: [string, unknown][] = [
+    ['text', 'a.test'],
+    ['null', null],
+    ['an object', { 0: 'a.test' }],
+    ['a star alone', ['*']],
+    ['two stars', ['*.*.test']],
+    ['a star inside a label', ['a*.test']],
+    ['a star behind', ['a.*']],
+    ['a wildcard of nothing', ['*.']],
+    ['a port', ['a.test:443']],
+    ['an address', ['127.0.0.1']],
+    ['a number', [7]],
+    ['nothing', ['']],
+    ['one that is none behind one that is', ['a.test', 'b_.test']],
+  ]
+  const ports: [string, unknown][] = [
+    ['a number', 2222],
+    ['0', [0]],
+    ['a fraction', [2.5]],
+    ['beyond the last', [65_536]],
+    ['a range the wrong way round', ['3-2']],
+    ['a list inside', [[2222]]],
+    ['null', [null]],
+  ]
+  return [
+    ...hosts.map(([name, hosts]) => ({
+      name: `hosts: ${name}`,
+      token: forge(hs256, { hosts }),
+      says: 'its hosts',
+    })),
+    ...ports.map(([name, ports]) => ({
+      name: `ports: ${name}`,
+      token: forge(hs256, { hosts: [], ports }),
+      says: 'its ports',
+    })),
+    { name: 'ports alone', token: forge(hs256, { ports: [1] }), says: 'ports but no hosts' },
+    { name: 'ssh alone', token: forge(hs256, { ssh: true }), says: 'ports but no hosts' },
+    { name: 'ssh as text', token: forge(hs256, { hosts: [], ssh: 'yes' }), says: 'its ssh' },
+  ]
+}
+
+t.test('a token ends in its second, and may begin 30 s early by our clock', async (t) => {
   const at = (payload: object, seconds: number) => () =>
     verifyToken(forge(hs256, payload), [secret], nowSec + seconds)
-  t.doesNotThrow(at({ exp: nowSec }, 29))
-  t.throws(at({ exp: nowSec }, 30), { code: 'AUTH_TOKEN_EXPIRED' })
+  t.doesNotThrow(at({ exp: nowSec }, -0.001))
+  for (const sec of [0, 29, 30]) {
+    t.throws(at({ exp: nowSec }, sec), { code: 'AUTH_TOKEN_EXPIRED', message: `${sec} s ago` })
+  }
   t.doesNotThrow(at({ nbf: nowSec }, -30))
   t.throws(at({ nbf: nowSec }, -31), { code: 'AUTH_TOKEN_NOT_YET_VALID' })
-  t.notOk(isExpired({ expiresAtSec: nowSec }, nowSec + 29))
-  t.ok(isExpired({ expiresAtSec: nowSec }, nowSec + 30))
+  t.notOk(isExpired({ expiresAtSec: nowSec }, nowSec - 0.001))
+  t.ok(isExpired({ expiresAtSec: nowSec }, nowSec))
   t.notOk(isExpired({}, Number.MAX_VALUE))
 })
 

@@ -74,6 +74,63 @@ t.test('secret prints a new one each time, and the gateway takes it', async (t) 
   t.match(await run(t, 'server', ['--check'], { env }), { code: 0 })
 })
 
+t.test('a token is minted, and explained with the secret and without', async (t) => {
+  const cwd = t.testdir({
+    revoked: '# gone\nalice  # left in May\n',
+    '.env': `JWT_SECRET=${secret}`,
+  })
+  const hosts = ['--hosts', 'App.example.com,*.alice.example.com']
+  const minted = await run(t, 'server', ['token', '--name', 'alice', ...hosts, '--expires', '3d'], {
+    cwd,
+  })
+  t.match(minted, { code: 0, stdout: /^[\w-]+\.[\w-]+\.[\w-]+\n$/ })
+  t.match(minted.stderr, /^id +[0-9a-f]{16}$/m, 'what it can be revoked by')
+  const token = minted.stdout.trim()
+
+  const known = await run(t, 'server', ['token', 'inspect', token], { cwd })
+  t.match(known, { code: 0, stderr: '' })
+  t.match(known.stdout, /^name +alice$/m)
+  t.match(known.stdout, /^hosts +app\.example\.com, \*\.alice\.example\.com$/m)
+  t.match(known.stdout, /^ports +none$/m)
+  t.match(known.stdout, /^expires +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, in 3 days$/m)
+  t.match(known.stdout, /^signature +good$/m)
+  t.notMatch(known.stdout, 'revoked')
+
+  const inspect = (env: Record<string, string>, input?: string) =>
+    run(t, 'server', ['token', 'inspect', ...(input ? [] : [token])], { env, input, cwd: cli })
+  const other = 'aa06c1f4d3b24a5f97d1c2e8b5f60937'
+  for (const [env, line] of [
+    [{}, /^signature +not checked: there is no JWT_SECRET here$/m],
+    [{ JWT_SECRET: other }, /^signature +bad: not made with JWT_SECRET$/m],
+    [{ JWT_SECRET: `${other},${secret}` }, /^signature +good, made with number 2 of JWT_SECRET$/m],
+    [{ REVOCATIONS_FILE: `${cwd}/revoked` }, /^revoked +yes, in .*revoked$/m],
+  ] as const) {
+    t.match(await inspect(env), { code: 0, stdout: line, stderr: '' })
+  }
+  t.match(await inspect({}, `${token}\n`), { code: 0, stdout: /^name +alice$/m }, 'from stdin')
+  t.match(await inspect({}, 'nonsense'), { code: 1, stderr: 'AUTH_TOKEN_INVALID' })
+})
+
+t.test('a token needs a name, something to register, and a secret', async (t) => {
+  const good = ['token', '--name', 'nas', '--ports', '2222']
+  const cases: [args: string[], stderr: string | RegExp][] = [
+    [['token'], 'error: --name is needed: whom the token is for (CLI_USAGE)'],
+    [['token', '--name', 'nas'], 'error: --hosts or --ports is needed'],
+    [['token', '--name', 'a b'], /^error: --name: "a b": must be up to 64 letters/],
+    [['token', '--name', 'nas', '--hosts', '*'], /^error: --hosts: "\*": must be host names and/],
+    [[...good, '--expires', '1y'], /^error: --expires: "1y": must be a time such as/],
+    [good, 'error: JWT_SECRET is needed'],
+  ]
+  for (const [args, stderr] of cases) {
+    t.match(await run(t, 'server', args), { code: 2, stdout: '', stderr })
+  }
+  const env = { JWT_SECRET: secret }
+  t.match(await run(t, 'server', [...good, '--expires', 'never'], { env }), {
+    code: 0,
+    stderr: /^hosts +none\nports +2222\n/m,
+  })
+})
+
 t.test('wrong usage is one line and a hint, and exit code 2', async (t) => {
   const cases: [name: string, args: string[], message: string][] = [
     ['server', ['--chek'], 'unknown option: --chek; did you mean --check?'],
@@ -81,6 +138,9 @@ t.test('wrong usage is one line and a hint, and exit code 2', async (t) => {
     ['server', ['secrets'], 'unknown command: secrets; did you mean secret?'],
     ['server', ['secret', 'x'], 'unexpected argument: x'],
     ['server', ['secret', '--check'], 'unknown option: --check'],
+    ['server', ['token', 'inspekt'], 'unexpected argument: inspekt'],
+    ['server', ['token', 'inspect', 'x', 'y'], 'unexpected argument: y'],
+    ['server', ['token', '--host=x'], 'unknown option: --host; did you mean --hosts?'],
     ['server', ['--check=yes'], '--check takes no value'],
     ['server', ['--check', '--check'], '--check is given more than once'],
     ['server', ['--env-file'], '--env-file needs a value: --env-file FILE'],
@@ -364,6 +424,7 @@ t.test('a line of Node without security fixes is told of', async (t) => {
 
 interface RunOptions {
   env?: Record<string, string>
+  input?: string | undefined
   cwd?: string
   node?: string[]
 }
@@ -371,6 +432,7 @@ interface RunOptions {
 /** Runs gotunnel-server or gotunnel-agent to its end. */
 async function run(t: Test, name: string, args: string[], options: RunOptions = {}) {
   const child = start(t, resolve(cli, `${name}.js`), args, options)
+  child.stdin.end(options.input)
   const [stdout, stderr, [code]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),

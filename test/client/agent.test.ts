@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { Agent, type AgentOptions, type AgentState } from '../../src/client/agent.ts'
 import { attemptAfter, nextDelayMs } from '../../src/client/backoff.ts'
 import { ClientError } from '../../src/client/errors.ts'
+import { warnBeforeExpiry } from '../../src/client/expiry-warning.ts'
 import { FailureLog } from '../../src/client/failure-log.ts'
 import type { Route } from '../../src/client/forward.ts'
 import type { LogFields, Logger } from '../../src/log.ts'
@@ -207,6 +208,62 @@ t.test('an agent', async (t) => {
       t.equal(gateways.length, 1)
       t.match(agent.status(), { state: 'idle', lastError: { code: 'CLIENT_REFUSED' } })
     }
+  })
+
+  t.test('says of a bad token more than the gateway says', async (t) => {
+    const { run } = start(t, { acks: [refusal('auth failed', 'TOKEN_EXPIRED')] })
+    await t.rejects(run, { code: 'CLIENT_REFUSED', message: /: the token has expired; get a new/ })
+  })
+
+  t.test('ends when the gateway has ended the session for good', async (t) => {
+    const { agent, gateways, run } = start(t)
+    await reaches(agent, 'connected')
+    gateways[0]?.say({ type: 'end', code: 'TOKEN_REVOKED', error: 'revoked' })
+    await t.rejects(run, {
+      code: 'CLIENT_ENDED',
+      message: /ended the session: the token has been revoked/,
+      refusal: { code: 'TOKEN_REVOKED', isFinal: true },
+    })
+  })
+
+  t.test('comes back when its token has expired, perhaps with a new one', async (t) => {
+    const { agent, gateways, lines } = start(t)
+    await reaches(agent, 'connected')
+    gateways[0]?.say({ type: 'end', code: 'TOKEN_EXPIRED', error: 'expired' })
+    await reaches(agent, 'waiting')
+    t.match(lines.at(-2), { message: 'connection lost', code: 'TOKEN_EXPIRED' })
+    t.clock.advance(1_000)
+    await reaches(agent, 'connected')
+  })
+
+  t.test('warns once before a token ends that it cannot renew', async (t) => {
+    const life = (sec: number) => {
+      const issuedAtSec = Date.now() / 1000
+      return { issuedAtSec, expiresAtSec: issuedAtSec + sec }
+    }
+    for (const [lifeSec, quietSec, leftSec] of [
+      [60, 54, 6],
+      [90 * 86_400, 89 * 86_400, 86_400],
+    ] as const) {
+      t.clock.enter()
+      const { log, lines } = recorder()
+      const stop = warnBeforeExpiry(life(lifeSec), log)
+      t.clock.advance(quietSec * 1000 - 1)
+      t.same(lines, [], 'not yet')
+      t.clock.advance(1)
+      t.match(lines, [{ message: /^the token expires soon/, leftSec }])
+      t.clock.advance(lifeSec * 1000)
+      t.equal(lines.length, 1)
+      stop()
+      t.clock.exit()
+    }
+    t.clock.enter()
+    t.teardown(() => t.clock.exit())
+    const { log, lines } = recorder()
+    warnBeforeExpiry(life(-1), log)
+    warnBeforeExpiry(life(1000), log)()
+    t.clock.advance(2_000_000)
+    t.same(lines, [], 'not of one that has ended, nor after it was stopped')
   })
 
   t.test('tries again while another holds its name', async (t) => {

@@ -24,6 +24,7 @@ t.test('the three names and a source of certificates are enough', async (t) => {
     httpPort: 80,
     tunnelHost: 'tunnel.example.com',
     tunnelPort: 9443,
+    requireScopedTokens: false,
     dashboardPort: 8080,
     dashboardBind: '127.0.0.1',
     acmeEnv: 'development',
@@ -57,6 +58,16 @@ t.test('the three names and a source of certificates are enough', async (t) => {
   t.strictSame(trustedProxies.ranges, [])
   t.notOk(trustedProxies.matches('127.0.0.1'))
   t.ok(Object.isFrozen(config))
+})
+
+t.test('JWT_SECRET has one secret or several, the newest first', async (t) => {
+  const other = '0a9b8c7d6e5f40312233445566778899'
+  const { jwtSecrets } = parse({ JWT_SECRET: `${other}, ${secret}` })
+  t.strictSame(
+    jwtSecrets.map((each) => each.reveal()),
+    [other, secret],
+  )
+  t.notMatch(inspect(jwtSecrets), other)
 })
 
 t.test('TCP_PORTS has the ports that agents may ask for', async (t) => {
@@ -168,6 +179,9 @@ t.test('what is not allowed is named, with what is', async (t) => {
     [{ JWT_SECRET: undefined }, 'JWT_SECRET: is required: a secret of at least 32 bytes'],
     [{ JWT_SECRET: 'hunter2' }, 'JWT_SECRET: the secret is short'],
     [{ JWT_SECRET: ` ${secret}` }, 'JWT_SECRET: has white space at its ends'],
+    [{ JWT_SECRET: `${secret},hunter2` }, 'JWT_SECRET: number 2: the secret is short'],
+    [{ JWT_SECRET: `${secret},` }, 'JWT_SECRET: has a comma with no secret beside it'],
+    [{ REQUIRE_SCOPED_TOKENS: 'maybe' }, 'REQUIRE_SCOPED_TOKENS: "maybe": must be true or false'],
     [{ JWT_SECRET: `${secret}\u0007x` }, 'JWT_SECRET: has control characters in it'],
     [
       { ACME_ENV: 'develpment' },

@@ -31,7 +31,7 @@ function codesInSource(): string[] {
     }
   }
   const [, ackCodes = ''] =
-    /^export type AckCode =$([\s\S]*?)^$/m.exec(read('src/protocol/messages.ts')) ?? []
+    /^export type AckCode =$([\s\S]*?)^$/m.exec(read('src/protocol/refusals.ts')) ?? []
   for (const [, code = ''] of ackCodes.matchAll(/\| '([A-Z_]+)'/g)) codes.add(code)
   for (const { code } of Object.values(edgeErrors)) codes.add(code)
   codes.add('AGENT_LIMIT') // of server/offer.ts: known to gateways alone

@@ -17,7 +17,7 @@ const routes = { 'new.localhost': '127.0.0.1:3000' }
 const refusals: Record<string, { line: string; ack: string }> = {
   'an expired token': {
     line: registerLine(routes, { token: goToken({ expireSec: -60 }) }),
-    ack: '{"type":"ack","ok":false,"error":"auth failed","code":"AUTH_FAILED"}',
+    ack: '{"type":"ack","ok":false,"error":"auth failed","code":"TOKEN_EXPIRED"}',
   },
   'alg none, and no signature': {
     line: registerLine(routes, {

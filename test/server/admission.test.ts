@@ -133,7 +133,7 @@ t.test('refuses, says why, and closes the session', async (t) => {
       'an expired token',
       { ...good, token: token({ nowSec: hourAgo, expireSec: 60 }) },
       'auth failed',
-      'AUTH_FAILED',
+      'TOKEN_EXPIRED',
     ],
     ['alg none', { ...good, token: forged('none', '') }, 'auth failed', 'AUTH_FAILED'],
     [
@@ -341,9 +341,9 @@ t.test('heartbeat', async (t) => {
     agent.answersPings = true
     agent.register({ routes: { 'app.test': ':1' }, token: token({ expireSec: 60 }) })
     await agent.admitted
-    await pass(t.clock, 89_000) // 60, and 30 for clocks that differ
+    await pass(t.clock, 59_000)
     t.equal(registry.size, 1)
-    await pass(t.clock, 16_000)
+    await pass(t.clock, 1_000)
     t.equal(registry.size, 0)
     t.match(agent.ended, [{ code: 'SERVER_TOKEN_EXPIRED' }])
   })

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:net'
 import { NetError, type NetErrorCode } from '../../net/errors.ts'
 import { listen } from '../../net/listen.ts'
+import { type PortRange, PortRanges } from '../../net/port-ranges.ts'
 import { reset } from '../../net/reset.ts'
 import { AckError } from '../../protocol/messages.ts'
 import type { Registry } from '../../registry/registry.ts'
@@ -9,12 +10,6 @@ import { Refusal } from '../offer.ts'
 import type { Route } from '../upstream.ts'
 import { type Reception, visitorSocketOptions } from './reception.ts'
 import type { TcpEdge } from './tcp-edge.ts'
-
-/** Both ends are in it. */
-export interface PortRange {
-  readonly min: number
-  readonly max: number
-}
 
 export interface TcpPortsOptions {
   /** The ports that agents may ask for. */
@@ -32,11 +27,13 @@ export interface TcpPortsOptions {
  */
 export class TcpPorts {
   readonly #options: TcpPortsOptions
+  readonly #allowed: PortRanges
   /** Also those that are just being opened. */
   readonly #servers = new Map<number, Server>()
 
   constructor(options: TcpPortsOptions) {
     this.#options = options
+    this.#allowed = new PortRanges(options.allowed)
     options.registry.on('release', ({ name }) => {
       const port = portOfName(name)
       if (port !== undefined) this.close([port])
@@ -45,17 +42,21 @@ export class TcpPorts {
 
   /**
    * Listens on the ports asked for, on all of them or on none, and gives them in the same order; 0 is any of
-   * those allowed. Until they are claimed, they are the caller's to close.
+   * those allowed, here and by the `scope`. Until they are claimed, they are the caller's to close.
    * @throws Refusal PORT_NOT_ALLOWED, PORT_TAKEN
    */
-  async open(wanted: readonly number[]): Promise<number[]> {
+  async open(wanted: readonly number[], scope?: PortRanges): Promise<number[]> {
+    const allowed = scope === undefined ? this.#allowed : this.#allowed.within(scope)
     const opened = new Map<number, number>()
     try {
       // Those that matter first, lest 0 takes one of them.
       for (const isAny of [false, true]) {
         for (const [index, port] of wanted.entries()) {
           if ((port === 0) !== isAny) continue
-          opened.set(index, isAny ? await this.#openAny() : await this.#openOne(port))
+          opened.set(
+            index,
+            isAny ? await this.#openAny(allowed) : await this.#openOne(port, allowed),
+          )
         }
       }
     } catch (error) {
@@ -75,9 +76,8 @@ export class TcpPorts {
     }
   }
 
-  async #openOne(port: number): Promise<number> {
-    const isAllowed = this.#options.allowed.some(({ min, max }) => port >= min && port <= max)
-    if (!isAllowed) throw new Refusal('PORT_NOT_ALLOWED', AckError.portNotAllowed(port))
+  async #openOne(port: number, allowed: PortRanges): Promise<number> {
+    if (!allowed.matches(port)) throw new Refusal('PORT_NOT_ALLOWED', AckError.portNotAllowed(port))
     if (this.#servers.has(port)) throw new Refusal('PORT_TAKEN', AckError.portTaken(port))
     try {
       await this.#listen(port)
@@ -89,10 +89,9 @@ export class TcpPorts {
     }
   }
 
-  async #openAny(): Promise<number> {
-    const { allowed } = this.#options
-    if (allowed.length === 0) throw new Refusal('PORT_NOT_ALLOWED', AckError.portNotAllowed(0))
-    for (const port of portsFromAnywhere(allowed)) {
+  async #openAny({ ranges }: PortRanges): Promise<number> {
+    if (ranges.length === 0) throw new Refusal('PORT_NOT_ALLOWED', AckError.portNotAllowed(0))
+    for (const port of portsFromAnywhere(ranges)) {
       if (this.#servers.has(port)) continue
       try {
         await this.#listen(port)

@@ -17,6 +17,17 @@ export class PortRanges {
     return this.ranges.some(({ min, max }) => port >= min && port <= max)
   }
 
+  /** The ports that are in both. */
+  within(others: PortRanges): PortRanges {
+    const both = this.ranges.flatMap((mine) =>
+      others.ranges.map((other) => ({
+        min: Math.max(mine.min, other.min),
+        max: Math.min(mine.max, other.max),
+      })),
+    )
+    return new PortRanges(both.filter(({ min, max }) => min <= max))
+  }
+
   /** As one would type it. */
   toString(): string {
     return this.ranges.map(({ min, max }) => (min === max ? `${min}` : `${min}-${max}`)).join(',')
