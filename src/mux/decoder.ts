@@ -1,5 +1,5 @@
 import { MuxError } from './errors.ts'
-import { FrameType, GoAwayCode, HEADER_BYTES, PROTOCOL_VERSION } from './frame.ts'
+import { decodeHeader, FrameType, GoAwayCode, HEADER_BYTES, PROTOCOL_VERSION } from './frame.ts'
 
 /** What a decoder tells, in the order of the wire. Called synchronously from `push`. */
 export interface FrameHandler {
@@ -66,19 +66,14 @@ export class FrameDecoder {
     return end
   }
 
-  // Reads the fields in place rather than through decodeHeader: no object a frame.
   #header(from: Buffer, at: number): void {
-    const version = from[at] as number
+    const { version, type, flags, streamId, length } = decodeHeader(from, at)
     if (version !== PROTOCOL_VERSION) {
       throw new MuxError(
         'MUX_BAD_VERSION',
         `yamux version ${version} instead of ${PROTOCOL_VERSION}`,
       )
     }
-    const type = from[at + 1] as number
-    const flags = from.readUInt16BE(at + 2)
-    const streamId = from.readUInt32BE(at + 4)
-    const length = from.readUInt32BE(at + 8)
     switch (type) {
       case FrameType.Data:
         this.#payloadBytes = length

@@ -5,6 +5,18 @@
 //    │version │  type  │ flags  │    stream id    │     length      │  payload       │
 //    └────────┴────────┴────────┴─────────────────┴─────────────────┴─ ─ ─ ─ ─ ─ ─ ─┘
 //       u8        u8      u16 BE       u32 BE            u32 BE         Data only
+//
+// The life of a stream; either side may be the one that opens it, and either ends first:
+//
+//    WindowUpdate SYN  ──►                        or Data with SYN; Data may follow at once
+//                      ◄──  WindowUpdate ACK      at once
+//    Data              ──►                        up to the credit
+//                      ◄──  WindowUpdate          more credit, as its reader reads
+//    WindowUpdate FIN  ──►                        or Data with FIN, behind its payload
+//                      ◄──  Data, …
+//                      ◄──  WindowUpdate FIN      over: the id is not used again
+//
+// RST in the place of any of these ends it at once, and is not answered.
 
 export const PROTOCOL_VERSION = 0
 export const HEADER_BYTES = 12
@@ -21,7 +33,7 @@ export type FrameType = (typeof FrameType)[keyof typeof FrameType]
 /** Bits of the flags field. On Data and WindowUpdate they speak of the stream. */
 export const Flag = {
   Syn: 0x1, // opens the stream; on a Ping: asks
-  Ack: 0x2, // accepts the stream; on a Ping: answers
+  Ack: 0x2, // accepts the stream; on a Ping: answers, with the value that was asked
   Fin: 0x4, // half-close: the sender will send no more payload
   Rst: 0x8, // the stream is gone at once, both ways
 } as const
@@ -34,7 +46,7 @@ export const GoAwayCode = {
 } as const
 export type GoAwayCode = (typeof GoAwayCode)[keyof typeof GoAwayCode]
 
-/** The id of no stream: Ping and GoAway speak of the session. Streams of a client are odd, of a server even. */
+/** The id of no stream: Ping and GoAway speak of the session. Streams of a client are odd from 1, of a server even. */
 export const SESSION_ID = 0
 export const MAX_STREAM_ID = 0xffff_ffff
 

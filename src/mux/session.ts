@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { FrameDecoder } from './decoder.ts'
+import { endTransport, LINGER_MS, whenSent } from './end-transport.ts'
 import { isProtocolError, MuxError } from './errors.ts'
 import { Flag, FrameType, GoAwayCode, SESSION_ID } from './frame.ts'
 import { InboundFrames } from './inbound.ts'
@@ -266,25 +267,6 @@ export class Session extends EventEmitter<SessionEvents> {
   }
 }
 
-/** Lets what was written go out, within `sendMs`, then closes, within a time that no peer can stretch. */
-function endTransport(transport: Duplex, sendMs: number): void {
-  if (transport.destroyed) return
-  let deadline = setTimeout(() => transport.destroy(), sendMs)
-  transport.once('finish', () => {
-    clearTimeout(deadline)
-    deadline = setTimeout(() => transport.destroy(), LINGER_MS)
-  })
-  transport.once('close', () => clearTimeout(deadline))
-  transport.end()
-}
-
-/** Calls back when the transport has taken all that was written, or never will. */
-function whenSent(transport: Duplex, callback: () => void): void {
-  if (transport.writableFinished || transport.destroyed) return callback()
-  transport.once('finish', callback)
-  transport.once('close', callback)
-}
-
 function sessionClosed(cause?: Error): MuxError {
   return new MuxError('MUX_SESSION_CLOSED', cause?.message ?? 'the session is closed', { cause })
 }
@@ -296,5 +278,3 @@ function remoteGoAway(): MuxError {
 /** Deadlines are looked at this often. */
 const TICK_MS = 1_000
 const FIRST_SAMPLES = 4
-/** How long a closing transport may take to hear the peer's end; unless all had ended, to send its last bytes too. */
-const LINGER_MS = 2_000
