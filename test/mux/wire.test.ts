@@ -117,6 +117,22 @@ t.test('pings are answered before data that is queued', async (t) => {
 
 // ── windows ──
 
+t.test('credit goes out before data that is queued', async (t) => {
+  const { peer, session, stream } = await accepted(t)
+  peer.send('00 00 0000 00000001 00020000', Buffer.alloc(0x2_0000))
+  await settle()
+  session.open().write(Buffer.alloc(0x1_0000))
+  stream.write(Buffer.alloc(0x1_0000))
+  stream.resume()
+  await settle()
+  t.same(peer.take().slice(-4), [
+    '00 01 0001 00000002 00000000',
+    '00 01 0000 00000001 00020000',
+    '00 00 0000 00000002 00010000',
+    '00 00 0000 00000001 00010000',
+  ])
+})
+
 t.test('256 KiB go out without credit, and not a byte more', async (t) => {
   const { peer, stream } = await accepted(t)
   stream.write(Buffer.alloc(WINDOW + 1, 'x'))
