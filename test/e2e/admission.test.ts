@@ -101,8 +101,8 @@ t.test('whoever does not register is gone after 10 s', async (t) => {
   await Promise.all([closed(silent), closed(handshaken), opened.closed, started.closed])
   const tookMs = performance.now() - startMs
   t.ok(tookMs < 15_000, `${Math.round(tookMs)} ms`)
-  const { log } = gateway.program
-  t.equal(log.filter(({ code }) => code === 'SERVER_REGISTER_TIMEOUT').length, 3)
+  // All but the silent one, of whom the gateway never heard a byte; each is told of.
+  await gateway.program.waitFor('no agent at the other end', { code: 'SERVER_REGISTER_TIMEOUT' }, 3)
 })
 
 t.test('an agent with another secret ends with 77, and says why', async (t) => {
