@@ -427,4 +427,5 @@ t.test('with the real issuer and files, a restart finds what was made', async (t
   writeFileSync(path, readFileSync(path, 'utf8').slice(0, 400))
   const { certificates: third } = setUp(t, { issuer, store })
   t.ok(await third.certificateFor('a.test'))
+  await third.close() // or it still writes where the directory is being removed
 })
