@@ -26,7 +26,7 @@ await main({
 })
 
 async function run(invocation: Invocation, life: Life): Promise<void> {
-  const { config, ca } = await load(invocation.value('config') ?? 'config.yaml')
+  const { config, ca, routes } = await load(invocation.value('config') ?? 'config.yaml')
   if (invocation.has('check')) return printSummary(config)
 
   const { createLogger } = await import('./logger.ts')
@@ -46,7 +46,7 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
     dial: dialTls({ ...config.tunnelAddr, verify: !config.skipTlsVerify, ca }),
     token: await tokenSource(config),
     tokenLife: await tokenLife(config),
-    tunnels: await routesOf(config),
+    tunnels: routes,
     gateway: formatHostPort(config.tunnelAddr),
     agent: {
       id: config.agentId ?? randomUUID(),
@@ -60,8 +60,8 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
   log.info('closed')
 }
 
-/** The configuration, and the CA it names. */
-async function load(file: string): Promise<{ config: AgentConfig; ca: string | undefined }> {
+/** The configuration, and the files it names. */
+async function load(file: string) {
   const { readText } = await import('../config/load.ts')
   const { parseAgentConfig } = await import('../config/agent.ts')
   const { checkSecret } = await import('../auth/secret.ts')
@@ -71,7 +71,7 @@ async function load(file: string): Promise<{ config: AgentConfig; ca: string | u
   const config = parseAgentConfig(text, { file, env: process.env, checkSecret })
   const { readCertificates } = await import('./ca-file.ts')
   const ca = config.caFile === undefined ? undefined : readCertificates(config.caFile, 'ca_file')
-  return { config, ca }
+  return { config, ca, routes: await routesOf(config) }
 }
 
 /** A token for each connection: signed anew with the secret, or the one that was given. */
@@ -90,13 +90,20 @@ async function tokenLife({ credentials }: AgentConfig): Promise<TokenLife | unde
   return expiresAtSec === undefined ? undefined : { issuedAtSec, expiresAtSec }
 }
 
-/** Each tunnel with the key that the gateway asks for it by. */
+/** Each tunnel with the key that the gateway asks for it by, and the CA that its target is trusted by. */
 async function routesOf({ tunnels }: AgentConfig): Promise<Route[]> {
   const { portRouteKey } = await import('../protocol/messages.ts')
-  return tunnels.map((tunnel) => ({
-    ...tunnel,
-    hostname: tunnel.hostname ?? portRouteKey(tunnel.listenPort ?? 0),
-  }))
+  const { readCertificates } = await import('./ca-file.ts')
+  return tunnels.map(({ target: { tls, protocol, ...target }, ...tunnel }) => {
+    const { caFile, ...rest } = tls ?? { verify: true }
+    const ca = caFile === undefined ? undefined : readCertificates(caFile, 'target_ca_file')
+    return {
+      ...tunnel,
+      hostname: tunnel.hostname ?? portRouteKey(tunnel.listenPort ?? 0),
+      target: { ...target, ...(tls && { tls: { ...rest, ...(ca !== undefined && { ca }) } }) },
+      ...(protocol && { protocol }),
+    }
+  })
 }
 
 async function printSummary(config: AgentConfig): Promise<void> {

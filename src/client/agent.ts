@@ -221,6 +221,13 @@ export class Agent extends EventEmitter<AgentEvents> {
         listenPort,
       })
     }
+    for (const { hostname, target, protocol } of tunnels) {
+      if (protocol === undefined || tunnel.hasCapability('target-protocol')) continue
+      this.#log.warn('the gateway is too old for targets that speak HTTP/2: it will use HTTP/1.1', {
+        hostname,
+        target: target.text,
+      })
+    }
     const isAsked = tunnels.some(({ proxyProtocol }) => proxyProtocol !== undefined)
     if (isAsked && !tunnel.hasCapability('proxy-preamble')) {
       this.#log.warn('the gateway does not tell who its visitors are: PROXY headers cannot either')

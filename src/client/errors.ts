@@ -23,6 +23,8 @@ export type ClientErrorCode =
   | 'CLIENT_NO_ROUTE'
   /** The local target could not be reached. */
   | 'CLIENT_TARGET_UNREACHABLE'
+  /** The local target answered, with a certificate that is not trusted. */
+  | 'CLIENT_TARGET_UNTRUSTED'
   /** A connection that we had made to a tunnel broke before both directions had ended. */
   | 'CLIENT_CONNECTION_BROKEN'
   /** The local side of such a connection did. */

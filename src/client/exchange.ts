@@ -1,4 +1,6 @@
 import type { Duplex } from 'node:stream'
+import { setImmediate } from 'node:timers'
+import { TLSSocket } from 'node:tls'
 import { reset } from '../net/reset.ts'
 import { wasReset } from '../net/was-reset.ts'
 import { ClientError } from './errors.ts'
@@ -25,13 +27,15 @@ export function exchange(stream: Duplex, server: Duplex): Promise<void> {
   withholdEnd(stream, server)
   stream.pipe(server, { end: false })
   server.pipe(stream, { end: false })
-  server.once('end', () => {
-    if (wasReset(server)) destroyBehind(stream, null)
+  const serverEnded = () => {
+    if (server.errored !== null || wasReset(server)) destroyBehind(stream, null)
     else stream.end()
     stream.unpipe(server)
     stream.resume()
     server.destroy()
-  })
+  }
+  // Under TLS `wasReset` may not be asked within the event.
+  server.once('end', server instanceof TLSSocket ? () => setImmediate(serverEnded) : serverEnded)
   const serverClosed = whenClosed(server, () => {
     if (!server.readableEnded) destroyBehind(stream, server.errored)
   })

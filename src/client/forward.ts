@@ -1,9 +1,9 @@
-import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import { splice } from '../net/splice.ts'
-import type { Mode } from '../protocol/messages.ts'
+import type { Mode, TargetProtocol } from '../protocol/messages.ts'
 import { type Preamble, PreambleDecoder } from '../protocol/preamble.ts'
 import { type Addresses, encodeProxyHeader, encodeProxyLine } from '../protocol/proxy-protocol.ts'
+import { type Connect, dialTarget, type Target } from './dial-target.ts'
 import { ClientError } from './errors.ts'
 import { exchange } from './exchange.ts'
 
@@ -15,18 +15,14 @@ export interface Route {
   readonly target: Target
   /** Tells the target who the visitor is, before the visitor's first byte; not in http mode. */
   readonly proxyProtocol?: 'v1' | 'v2'
+  /** What is spoken in http mode, if not HTTP/1.1; by the gateway, so that it must know. */
+  readonly protocol?: TargetProtocol
   /** For the gateway to heed; see `TunnelOffer`. */
+  readonly responseTimeoutSec?: number
   readonly listenPort?: number
   readonly ssh?: boolean
   readonly alpn?: readonly string[]
   readonly idleTimeoutSec?: number
-}
-
-export interface Target {
-  readonly host: string
-  readonly port: number
-  /** As it was typed; for logs, and what the gateway is told. */
-  readonly text: string
 }
 
 export interface ForwardOptions {
@@ -39,11 +35,8 @@ export interface ForwardOptions {
   readonly connect?: Connect
 }
 
-export type Connect = (options: net.TcpNetConnectOpts) => net.Socket
-
-/** For both: longer than any honest peer needs, shorter than a visitor's patience. */
+/** Longer than any honest peer needs, shorter than a visitor's patience. */
 const preambleTimeoutMs = 10_000
-const dialTimeoutMs = 10_000
 
 /**
  * Serves one data stream: reads its preamble, dials the target, joins the two. A stream that cannot
@@ -53,7 +46,7 @@ const dialTimeoutMs = 10_000
  * The stream is ours from the call on; resolves when both ends are closed, and never rejects.
  */
 export async function forward(stream: Duplex, options: ForwardOptions): Promise<void> {
-  const { routes, onFailure, onConnection, connect = net.connect } = options
+  const { routes, onFailure, onConnection, connect } = options
   const closed = untilClosed(stream)
   let route: Route | undefined
   try {
@@ -62,7 +55,7 @@ export async function forward(stream: Duplex, options: ForwardOptions): Promise<
     if (route === undefined) throw noRoute(hostname)
     const target = await dialTarget(stream, route, connect)
     onConnection?.(route, addresses)
-    if (route.mode === 'http') await exchange(stream, target)
+    if (speaksHttp1(route)) await exchange(stream, target)
     else {
       if (route.proxyProtocol) target.write(proxyHeader(route.proxyProtocol, addresses))
       await splice(stream, target)
@@ -72,16 +65,21 @@ export async function forward(stream: Duplex, options: ForwardOptions): Promise<
     // A stream that its visitor gave up is no failure of ours.
     if (stream.destroyed) return closed
     onFailure?.(error, route)
-    if (route === undefined || route.mode === 'http') answer(stream, bodies[error.code] ?? '')
+    if (route === undefined || speaksHttp1(route)) answer(stream, bodies[error.code] ?? '')
     else stream.destroy()
   }
   return closed
+}
+
+function speaksHttp1({ mode, protocol }: Route): boolean {
+  return mode === 'http' && protocol === undefined
 }
 
 const bodies: { readonly [Code in ClientError['code']]?: string } = {
   CLIENT_BAD_PREAMBLE: 'bad tunnel header',
   CLIENT_NO_ROUTE: 'no route for hostname',
   CLIENT_TARGET_UNREACHABLE: 'cannot reach local target',
+  CLIENT_TARGET_UNTRUSTED: 'cannot reach local target',
 }
 
 /** Resolves when the stream is closed. Its errors are not ours to report: whoever broke it knows. */
@@ -134,59 +132,11 @@ function noRoute(hostname: string): ClientError {
   return new ClientError('CLIENT_NO_ROUTE', message)
 }
 
-/** A connection to the route's target; given up as soon as the stream is. */
-function dialTarget(stream: Duplex, route: Route, connect: Connect): Promise<net.Socket> {
-  const { host, port, text } = route.target
-  return new Promise((resolve, reject) => {
-    const socket = connect({
-      host,
-      port,
-      allowHalfOpen: true,
-      autoSelectFamily: true, // localhost is ::1 for one service and 127.0.0.1 for another
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: 30_000,
-    })
-    const timer = setTimeout(() => {
-      socket.destroy(new Error(`no connection after ${dialTimeoutMs} ms`))
-    }, dialTimeoutMs)
-    stream.once('close', giveUp)
-    socket.once('connect', () => settle(() => resolve(socket)))
-    socket.once('error', onError)
-
-    // Also for the time until the splice listens.
-    socket.on('error', () => {})
-
-    function giveUp(): void {
-      socket.destroy(new Error('the stream was reset'))
-    }
-
-    function onError(cause: Error): void {
-      const reason = describe(cause)
-      const message = `cannot reach ${text} for ${route.hostname}: ${reason}; is the service up?`
-      settle(() => reject(new ClientError('CLIENT_TARGET_UNREACHABLE', message, { cause })))
-    }
-
-    function settle(outcome: () => void): void {
-      clearTimeout(timer)
-      stream.off('close', giveUp)
-      socket.off('error', onError)
-      outcome()
-    }
-  })
-}
-
 /** Without addresses, as from a Go gateway, it says that they are not known. */
 function proxyHeader(version: 'v1' | 'v2', addresses: Addresses | undefined): Buffer {
   return version === 'v1'
     ? encodeProxyLine(addresses)
     : encodeProxyHeader({ ...(addresses && { addresses }) })
-}
-
-/** Of a dial that tried several addresses, Node's own error has no message. */
-function describe(error: Error): string {
-  if (!(error instanceof AggregateError)) return error.message
-  return error.errors.map((each: Error) => each.message).join(', ')
 }
 
 function answer(stream: Duplex, body: string): void {

@@ -2,7 +2,8 @@ import { canonicalHostname } from '../net/hostname.ts'
 import type { Problems } from './errors.ts'
 import { optional, readFields, required, type Source, type Values, withDefault } from './field.ts'
 import { interpolated } from './interpolate.ts'
-import { alpnNames, choice, flag, hostname, idleTime, port, type Target, target } from './parse.ts'
+import { alpnNames, choice, filePath, flag, hostname, idleTime, port } from './parse.ts'
+import { type Target, target } from './target.ts'
 import type { YamlMap } from './yaml.ts'
 
 /** What an agent offers: a name, or a port, or both; and the service behind it. */
@@ -18,11 +19,40 @@ export interface TunnelConfig {
   /** How the target is told who the visitor is; in tcp and tls mode only, as `idleTimeoutSec` is. */
   readonly proxyProtocol?: 'v1' | 'v2'
   readonly idleTimeoutSec?: number
+  /** How long a request waits for its answer; 0: as long as it takes. In http mode only. */
+  readonly responseTimeoutSec?: number
 }
 
 export const tunnelFields = {
   hostname: optional('hostname', hostname, 'The public name. **Required** without `listen_port`.'),
   target: required('target', target, 'The service behind it.'),
+  targetSni: optional(
+    'target_sni',
+    hostname,
+    "The name to ask an `https://` target for, and to find in its certificate. Not set: the target's host.",
+  ),
+  targetVerify: withDefault(
+    'target_verify',
+    flag,
+    'true',
+    'Whether the certificate of an `https://` target must be valid.',
+  ),
+  targetCaFile: optional(
+    'target_ca_file',
+    filePath,
+    'PEM file with the CA that an `https://` target is trusted by, in place of the public ones. Relative to this file.',
+  ),
+  targetHttp2: withDefault(
+    'target_http2',
+    flag,
+    'false',
+    'Speak HTTP/2 to an `https://` target, which gRPC needs. To others `h2c://` does.',
+  ),
+  responseTimeoutSec: optional(
+    'response_timeout',
+    idleTime,
+    "How long the target may take until its answer begins; then visitors get a 504. Not set: the gateway's `RESPONSE_TIMEOUT_SEC`. Mode http.",
+  ),
   mode: withDefault(
     'mode',
     choice(['http', 'tcp', 'tls']),
@@ -61,7 +91,7 @@ export const tunnelFields = {
 const tunnelLimit = 1000 // as many as the protocol takes in one registration
 
 const notYet = 'is not in this version yet'
-const refusedKeys = { host_header: notYet, target_sni: notYet, target_verify: notYet }
+const refusedKeys = { host_header: notYet }
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -92,6 +122,7 @@ export function parseTunnels(
     requireName(source, problems)
     const values = readFields(tunnelFields, source, problems)
     checkModes(item, values, problems)
+    checkTarget(item, values, problems)
     once.check(item, values)
     return tidied(values)
   })
@@ -109,15 +140,54 @@ const modesOf: { readonly [Name in FieldName]?: readonly TunnelConfig['mode'][] 
   alpn: ['tcp'],
   proxyProtocol: ['tcp', 'tls'],
   idleTimeoutSec: ['tcp', 'tls'],
+  responseTimeoutSec: ['http'],
 }
 
 /** What is set, and is not what it is anyway. */
-function tidied({ ssh, proxyProtocol, idleTimeoutSec, ...rest }: Typed): Partial<TunnelConfig> {
+function tidied(values: Typed): Partial<TunnelConfig> {
+  const { ssh, proxyProtocol, idleTimeoutSec, target, ...rest } = values
+  const { targetSni, targetVerify, targetCaFile, targetHttp2, ...more } = rest
   return {
-    ...(rest as Partial<TunnelConfig>),
+    ...(more as Partial<TunnelConfig>),
+    ...(target && { target: secured(target, values) }),
     ...(ssh && { ssh }),
     ...(proxyProtocol && proxyProtocol !== 'none' && { proxyProtocol }),
     ...(idleTimeoutSec && { idleTimeoutSec }),
+  }
+}
+
+/** The target, with what other keys say of its TLS. */
+function secured(
+  target: Target,
+  { targetSni, targetVerify, targetCaFile, ...rest }: Typed,
+): Target {
+  if (target.tls === undefined) return target
+  const tls = {
+    verify: targetVerify ?? true,
+    ...(targetSni && { serverName: targetSni }),
+    ...(targetCaFile && { caFile: targetCaFile }),
+  }
+  return { ...target, tls, ...(rest.targetHttp2 && { protocol: 'h2' }) }
+}
+
+function checkTarget(item: YamlMap, values: Typed, problems: Problems): void {
+  const { mode, target } = values
+  if (mode === undefined || target === undefined) return
+  const complain = (name: FieldName, reason: string) => {
+    const { key } = tunnelFields[name]
+    problems.add({ key: item.pathOf(key), reason, at: item.entry(key)?.at ?? item.at })
+  }
+  if (target.tls === undefined) {
+    const { targetSni, targetVerify, targetCaFile, targetHttp2 } = values
+    const reason = 'is for https:// targets only'
+    if (targetSni) complain('targetSni', reason)
+    if (targetVerify === false) complain('targetVerify', reason)
+    if (targetCaFile) complain('targetCaFile', reason)
+    if (targetHttp2) complain('targetHttp2', `${reason}; write h2c://host:port`)
+  }
+  const isHttp = target.tls !== undefined || target.protocol !== undefined
+  if (isHttp && mode !== 'http') {
+    complain('target', `https:// and h2c:// are for mode http; this tunnel has mode ${mode}`)
   }
 }
 

@@ -25,6 +25,7 @@ import {
   token,
 } from './parse.ts'
 import type { Secret } from './secret.ts'
+import type { Target } from './target.ts'
 import { readYaml, type YamlMap } from './yaml.ts'
 
 /** What gotunnel-agent is told by its config.yaml, and about logs by its environment. */
@@ -142,9 +143,17 @@ export function parseAgentConfig(text: string, options: AgentConfigOptions): Age
       ...(connection.caFile && { caFile: resolve(dirname(file), connection.caFile) }),
       ...(agentId && { agentId }),
       credentials: chooseCredentials(rest, source, problems),
-      tunnels: parseTunnels(map, env, problems),
+      tunnels: parseTunnels(map, env, problems).map((each) => withPaths(each, dirname(file))),
     }
   }
+}
+
+/** Relative paths start from where the file is. */
+function withPaths(tunnel: Partial<TunnelConfig>, directory: string): Partial<TunnelConfig> {
+  const { tls, ...target } = tunnel.target ?? {}
+  if (tls?.caFile === undefined) return tunnel
+  const caFile = resolve(directory, tls.caFile)
+  return { ...tunnel, target: { ...(target as Target), tls: { ...tls, caFile } } }
 }
 
 function chooseCredentials(

@@ -238,33 +238,6 @@ export const listenAddress: Kind<HostPort> = {
   parse: (text) => parseHostPort(text, { defaultHost: '127.0.0.1', lowestPort: 0 }),
 }
 
-/** Where an agent connects to; `text` is what was typed, for logs and the gateway's status page. */
-export interface Target {
-  readonly kind: 'tcp'
-  readonly host: string
-  readonly port: number
-  readonly text: string
-}
-
-export const target: Kind<Target> = {
-  allowed: 'host:port, :port, port or http://host[:port]',
-  parse(text) {
-    if (/^(https:|unix:)/i.test(text)) {
-      return new Refusal('https:// and unix: targets are not in this version yet')
-    }
-    const isUrl = /^http:\/\//i.test(text)
-    if (isUrl && /^http:\/\/[^/?#]*(\/.|[?#])/i.test(text)) {
-      return new Refusal('a target has no path: http://host[:port]')
-    }
-    const address = parseHostPort(isUrl ? text.slice('http://'.length).replace(/\/$/, '') : text, {
-      // Not 127.0.0.1: what listens on ::1 only is found too, as the Go program finds it.
-      defaultHost: 'localhost',
-      ...(isUrl && { defaultPort: 80 }),
-    })
-    return address && { kind: 'tcp', ...address, text }
-  },
-}
-
 function integerIn(text: string, min: number, max: number): number | undefined {
   if (!/^\d{1,10}$/.test(text)) return undefined
   const value = Number(text)

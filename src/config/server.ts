@@ -140,6 +140,12 @@ const limitFields = {
     '120',
     "How long nothing may move on a visitor's connection, in mode http.",
   ),
+  responseTimeoutSec: withDefault(
+    'RESPONSE_TIMEOUT_SEC',
+    integer({ min: 0, max: 86_400, unit: 'seconds' }),
+    '60',
+    "How long a service may take until its answer begins; beyond it the answer is 504. 0: as long as it likes. A tunnel's `response_timeout` comes first.",
+  ),
   minUploadRate: withDefault(
     'MIN_UPLOAD_RATE',
     integer({ min: 0, max: 1_000_000, unit: 'bytes' }),

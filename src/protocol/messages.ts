@@ -18,7 +18,14 @@ import {
 import { lineLimitBytes } from './lines.ts'
 import { parseOffers, plainOffer, type TunnelOffer } from './offers.ts'
 
-export { isPortRouteKey, type Mode, parseMode, portRouteKey, type TunnelOffer } from './offers.ts'
+export {
+  isPortRouteKey,
+  type Mode,
+  parseMode,
+  portRouteKey,
+  type TargetProtocol,
+  type TunnelOffer,
+} from './offers.ts'
 export { type AckCode, AckError, explainRefusal, isFinalRefusal } from './refusals.ts'
 
 /** A control message: one JSON object on one line (docs/wire.md, "The control stream"). */

@@ -13,6 +13,8 @@ import {
 /** How a name is served: as HTTP that the gateway reads, as bytes after TLS, or as TLS that is not ours. */
 export type Mode = 'http' | 'tcp' | 'tls'
 
+export type TargetProtocol = 'h2c' | 'h2'
+
 /** One name an agent offers to serve, or one port: an entry of `tunnels` in `register`. */
 export interface TunnelOffer {
   /** To the letter as the agent wrote it. Of a port without a name: see `portRouteKey`. */
@@ -20,6 +22,10 @@ export interface TunnelOffer {
   /** Lower case. Not always a mode we know: see `parseMode`. */
   readonly mode: string
   readonly target?: string
+  /** In http mode, what the target speaks if not HTTP/1.1: HTTP/2, in clear text or in the agent's TLS. */
+  readonly protocol?: TargetProtocol
+  /** In http mode, how long a request waits for its answer; 0: as long as it takes. Absent: the gateway's own time. */
+  readonly responseTimeoutSec?: number
   /** The public port that is asked for; 0: any that the gateway has left. */
   readonly listenPort?: number
   /** Whether clients that speak plain SSH on the public port are for this tunnel. */
@@ -73,11 +79,14 @@ export function parseOffers(offers: readonly unknown[]): TunnelOffer[] {
 
 /** As it is written: absent where the offer has nothing to say. */
 export function plainOffer(offer: TunnelOffer): JsonObject {
-  const { hostname, mode, target, listenPort, ssh, alpn, idleTimeoutSec } = offer
+  const { hostname, mode, target, protocol, listenPort, ssh, alpn } = offer
+  const { idleTimeoutSec, responseTimeoutSec } = offer
   return present({
     hostname,
     mode,
     target,
+    protocol,
+    response_timeout_sec: responseTimeoutSec,
     listen_port: listenPort,
     ssh: ssh || undefined,
     alpn: alpn?.length ? alpn : undefined,
@@ -86,10 +95,16 @@ export function plainOffer(offer: TunnelOffer): JsonObject {
 }
 
 function parseOptions(offer: JsonObject, field: string): Partial<TunnelOffer> {
-  const idle = { min: 0, max: idleTimeoutLimitSec }
+  const seconds = { min: 0, max: idleTimeoutLimitSec }
   return present({
     target: readOptionalText(offer.target, `${field}.target`),
-    // The one number whose 0 means more than none.
+    protocol: readProtocol(offer.protocol, `${field}.protocol`),
+    responseTimeoutSec: readOptionalInteger(
+      offer.response_timeout_sec,
+      `${field}.response_timeout_sec`,
+      seconds,
+    ),
+    // As above, 0 means more than none.
     listenPort: readOptionalInteger(offer.listen_port, `${field}.listen_port`, {
       min: 0,
       max: 65_535,
@@ -97,8 +112,16 @@ function parseOptions(offer: JsonObject, field: string): Partial<TunnelOffer> {
     ssh: readBoolean(offer.ssh, `${field}.ssh`) || undefined,
     alpn: readAlpn(offer.alpn, `${field}.alpn`),
     idleTimeoutSec:
-      readOptionalInteger(offer.idle_timeout_sec, `${field}.idle_timeout_sec`, idle) || undefined,
+      readOptionalInteger(offer.idle_timeout_sec, `${field}.idle_timeout_sec`, seconds) ||
+      undefined,
   })
+}
+
+function readProtocol(value: unknown, field: string): TargetProtocol | undefined {
+  const protocol = readOptionalText(value, field)
+  // To be wrong about it would be worse than to refuse: every request would fail.
+  if (protocol === undefined || protocol === 'h2c' || protocol === 'h2') return protocol
+  throw badField(field, 'is none of h2c, h2')
 }
 
 function readAlpn(value: unknown, field: string): readonly string[] | undefined {

@@ -6,6 +6,8 @@ export const CAPABILITIES = [
   'listen-port',
   /** The gateway says why it ends a session (docs/wire.md, "`end`"). */
   'end-reason',
+  /** Tunnels may name what their target speaks (docs/wire.md, "`register`"). */
+  'target-protocol',
 ] as const
 
 export type Capability = (typeof CAPABILITIES)[number]

@@ -146,8 +146,9 @@ function claim(
   ports: ReadonlyMap<string, number>,
 ): void {
   const routes = offered.flatMap((route) => {
-    const { key, mode, target, alpn, idleTimeoutMs } = route
-    const shared = { key, mode, target, alpn, idleTimeoutMs, holder }
+    const { key, mode, target, alpn, idleTimeoutMs, protocol, responseTimeoutMs } = route
+    const options = { alpn, idleTimeoutMs, protocol, responseTimeoutMs }
+    const shared = { key, mode, target, ...options, holder }
     return namesOf(route, ports.get(key)).map((name) => ({ ...shared, name }))
   })
   try {

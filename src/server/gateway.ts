@@ -88,7 +88,7 @@ export class Gateway {
     const { gatewayHost, tunnelHost, bindAddress, logQuery = false, log } = options
     const { trustedProxies = { matches: () => false } } = options
     const limits = { ...defaultLimits, ...options.limits }
-    const { headerLines, headerTimeoutSec, idleTimeoutSec } = limits
+    const { headerLines, headerTimeoutSec, idleTimeoutSec, responseTimeoutSec } = limits
     const ownNames = [gatewayHost, tunnelHost]
     const registry = options.registry ?? new MemoryRegistry<Route>()
     const isKnown = (name: string) =>
@@ -112,7 +112,11 @@ export class Gateway {
     const agents = createAgentPort({ ...context, tunnels })
     const https = new HttpsEdge({
       ...{ ...context, ...limits, publicPort, trustedProxies, logQuery },
-      timeouts: { headerMs: headerTimeoutSec * 1000, idleMs: idleTimeoutSec * 1000 },
+      timeouts: {
+        headerMs: headerTimeoutSec * 1000,
+        idleMs: idleTimeoutSec * 1000,
+        responseMs: responseTimeoutSec * 1000,
+      },
       http2: options.http2,
     })
     const edge = createPublicPort({ ...context, challenges, reception, https, tcp, agents })

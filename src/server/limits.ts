@@ -8,6 +8,8 @@ export interface GatewayLimits {
   readonly headerTimeoutSec: number
   /** For a visitor's connection on which nothing moves, between requests and within them. */
   readonly idleTimeoutSec: number
+  /** For a target's answer to begin; 0: as long as it takes. A tunnel may have a time of its own. */
+  readonly responseTimeoutSec: number
   /** Bytes a second that an upload of known length must have; 0: any number will do. */
   readonly minUploadRate: number
   /** Visitors' connections at once. */
@@ -27,6 +29,7 @@ export const defaultLimits: GatewayLimits = {
   headerLines: 100,
   headerTimeoutSec: 10,
   idleTimeoutSec: 120,
+  responseTimeoutSec: 60,
   minUploadRate: 100, // a guess: modems were faster, and who attacks by slowness is slower
   connections: 15_000, // below the 20,000 descriptors a process commonly gets; each may need no second one
   connectionsPerAddress: 1_000, // a guess: an office behind one address

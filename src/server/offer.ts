@@ -7,6 +7,7 @@ import {
   type Mode,
   parseMode,
   type Register,
+  type TargetProtocol,
   type TunnelOffer,
   tunnelOffers,
 } from '../protocol/messages.ts'
@@ -29,6 +30,8 @@ export interface OfferedRoute {
   readonly isSsh: boolean
   readonly alpn: readonly string[] | undefined
   readonly idleTimeoutMs: number | undefined
+  readonly protocol: TargetProtocol | undefined
+  readonly responseTimeoutMs: number | undefined
 }
 
 /**
@@ -51,9 +54,13 @@ export function offeredRoutes(register: Register, ownNames: readonly string[]): 
     // As for two agents: of two marked tunnels neither is the right one.
     if (isSsh && hasSsh) throw new Refusal('SSH_TAKEN', AckError.sshTaken(shown(key)))
     hasSsh ||= isSsh
-    const { idleTimeoutSec } = offer
-    const idleTimeoutMs = idleTimeoutSec === undefined ? undefined : idleTimeoutSec * 1000
-    return { hostname, key, mode, target, listenPort, isSsh, alpn, idleTimeoutMs }
+    const { protocol } = offer
+    const idleTimeoutMs = inMs(offer.idleTimeoutSec)
+    const responseTimeoutMs = inMs(offer.responseTimeoutSec)
+    return {
+      ...{ hostname, key, mode, target, listenPort, isSsh, alpn },
+      ...{ idleTimeoutMs, protocol, responseTimeoutMs },
+    }
   })
 }
 
@@ -64,6 +71,10 @@ export function namesOf({ hostname, isSsh }: OfferedRoute, port: number | undefi
     ...(port === undefined ? [] : [portName(port)]),
     ...(isSsh ? [sshName] : []),
   ]
+}
+
+function inMs(seconds: number | undefined): number | undefined {
+  return seconds === undefined ? undefined : seconds * 1000
 }
 
 function hostnameOf(key: string, ownNames: readonly string[]): string {

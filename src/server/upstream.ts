@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import type { Mode } from '../protocol/messages.ts'
+import type { Mode, TargetProtocol } from '../protocol/messages.ts'
 import type { Claim } from '../registry/registry.ts'
 
 /** A visitor's connection as the gateway sees it. */
@@ -31,7 +31,9 @@ export interface Route extends Claim<Upstream> {
   readonly key: string
   readonly mode: Mode
   /** In http mode, what the target speaks if not HTTP/1.1: HTTP/2, in clear text or in the agent's TLS. */
-  readonly protocol?: 'h2c' | 'h2'
+  readonly protocol?: TargetProtocol | undefined
+  /** How long a request may wait for its answer, in http mode; 0: as long as it takes; absent: as long as the gateway says. */
+  readonly responseTimeoutMs?: number | undefined
   /** The agent's own name for the target. For logs and the status page only. */
   readonly target: string
   /** What visitors in tcp mode are offered by ALPN, the best first; absent: ALPN is not answered. */

@@ -117,11 +117,15 @@ t.test('an agent', async (t) => {
 
   t.test('says what an older gateway took no notice of', async (t) => {
     const { agent, lines } = start(t, {
-      tunnels: [{ ...route, mode: 'tcp', listenPort: 2222, proxyProtocol: 'v1' }],
+      tunnels: [
+        { ...route, mode: 'tcp', listenPort: 2222, proxyProtocol: 'v1' },
+        { ...route, hostname: 'rpc.example.com', protocol: 'h2c' },
+      ],
     })
     await reaches(agent, 'connected')
     t.match(lines.slice(2), [
       { message: /no public port/, hostname: 'app.example.com', listenPort: 2222 },
+      { message: /too old for targets that speak HTTP\/2/, hostname: 'rpc.example.com' },
       { message: /PROXY headers/ },
     ])
   })

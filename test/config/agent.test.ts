@@ -88,6 +88,46 @@ t.test('targets', async (t) => {
   }
 })
 
+t.test('targets that speak something else', async (t) => {
+  const only = (fields: string) => {
+    const { tunnels } = parse(`${head}tunnels: [{ hostname: a.example, ${fields} }]`)
+    return tunnels[0]?.target
+  }
+  const tls = { verify: true }
+  const cases: [fields: string, target: object][] = [
+    ['target: https://nas', { host: 'nas', port: 443, tls }],
+    ['target: https://nas:8443/', { host: 'nas', port: 8443, tls }],
+    ['target: h2c://:50051', { host: 'localhost', port: 50_051, protocol: 'h2c' }],
+    ['target: h2c://nas', { host: 'nas', port: 80, protocol: 'h2c' }],
+    ['target: https://nas, target_http2: true', { tls, protocol: 'h2' }],
+    ['target: https://nas, target_verify: false', { tls: { verify: false } }],
+    ['target: https://nas, target_sni: a.test', { tls: { verify: true, serverName: 'a.test' } }],
+    ['target: https://nas, target_ca_file: ca.pem', { tls: { caFile: /\/ca\.pem$/ } }],
+    ['target: unix:/run/app.sock', { kind: 'unix', path: '/run/app.sock' }],
+    ['target: "unix:///run/app.sock"', { kind: 'unix', path: '/run/app.sock' }],
+    ['target: unix:/run/app.sock, mode: tcp', { kind: 'unix' }],
+  ]
+  for (const [fields, target] of cases) t.match(only(fields), target, fields)
+  const refused: [fields: string, problem: string][] = [
+    ['target: h2c://nas, mode: tcp', 'target: https:// and h2c:// are for mode http'],
+    ['target: https://nas, mode: tls', 'target: https:// and h2c:// are for mode http'],
+    ['target: nas:1, target_sni: a', 'target_sni: is for https:// targets only'],
+    ['target: http://nas, target_verify: false', 'target_verify: is for https:// targets only'],
+    ['target: nas:1, target_ca_file: a', 'target_ca_file: is for https:// targets only'],
+    ['target: nas:1, target_http2: true', 'write h2c://host:port'],
+    ['target: h2c://nas/path', 'a target has no path: h2c://host[:port]'],
+    [`target: unix:/${'x'.repeat(107)}`, 'absolute path of up to 107 bytes'],
+    ['target: nas:1, mode: tcp, response_timeout: 5', 'response_timeout: is for mode http'],
+  ]
+  for (const [fields, problem] of refused) {
+    const found = problems(`${head}tunnels: [{ hostname: a.example, ${fields} }]`)
+    t.equal(found.length, 1, fields)
+    t.match(found[0], problem)
+  }
+  const { tunnels } = parse(`${head}tunnels: [{ hostname: a, target: 1, response_timeout: 5m }]`)
+  t.equal(tunnels[0]?.responseTimeoutSec, 300)
+})
+
 t.test(`\${VAR} is taken from the environment`, async (t) => {
   const env = { HOST: 'tunnel.example.com', SECRET: secret, PORT: '3000', EMPTY: '' }
   const config = parse(
@@ -108,7 +148,7 @@ t.test(`\${VAR} is taken from the environment`, async (t) => {
     problems(`${head}tunnels:\n- hostname: \${NAME}\n  target: \${HOST}:\${PORT}0000\n`, env),
     [
       'config.yaml:4:13: tunnels[0].hostname: the environment has no variable NAME',
-      `config.yaml:5:11: tunnels[0].target: "\${HOST}:\${PORT}0000": must be host:port, :port, port or http://host[:port]`,
+      `config.yaml:5:11: tunnels[0].target: "\${HOST}:\${PORT}0000": must be host:port, :port, port, http://, https:// or h2c://host[:port], or unix:/path`,
     ],
     'the text is shown, not what it stands for',
   )
@@ -126,10 +166,10 @@ jwt_secret: hunter2
 jwt_expire_sec: 1h
 tunnels:
   - hostname: app.example.com
-    target: https://localhost:3000
+    target: https://localhost:3000/path
     mode: tsl
   - hostname: APP.example.com.
-    target: unix:/run/app.sock
+    target: unix:app.sock
     host_header: app
     modus: tcp
   - target: localhost
@@ -142,14 +182,14 @@ tunnels:
     'config.yaml:3:17: jwt_expire_sec: "1h": must be a whole number of seconds, 60 to 31536000',
     'config.yaml:2:13: jwt_secret: the secret is short',
     'config.yaml:14:5: tunnels[3]: must be a map of `key: value` lines',
-    'config.yaml:6:13: tunnels[0].target: "https://localhost:3000": https:// and unix: targets are not in this version yet',
+    'config.yaml:6:13: tunnels[0].target: "https://localhost:3000/path": a target has no path: https://host[:port]',
     'config.yaml:7:11: tunnels[0].mode: "tsl": must be http, tcp or tls; did you mean "tls"?',
     'config.yaml:10:5: tunnels[1].host_header: is not in this version yet',
     'config.yaml:11:5: tunnels[1].modus: is no key here',
-    'config.yaml:9:13: tunnels[1].target: "unix:/run/app.sock": https:// and unix: targets are not in this version yet',
+    'config.yaml:9:13: tunnels[1].target: "unix:app.sock": must be unix: and an absolute path of up to 107 bytes',
     'config.yaml:8:15: tunnels[1].hostname: app.example.com is in line 5 already',
     'config.yaml:12:5: tunnels[2].hostname: is required: a host name, such as app.example.com; or give a listen_port',
-    'config.yaml:12:13: tunnels[2].target: "localhost": must be host:port, :port, port or http://host[:port]',
+    'config.yaml:12:13: tunnels[2].target: "localhost": must be host:port, :port, port, http://, https:// or h2c://host[:port], or unix:/path',
     'config.yaml:13:11: tunnels[2].mode: "htp": must be http, tcp or tls; did you mean "http"?',
   ])
 })
@@ -329,7 +369,7 @@ tunnels:
   - &first { hostname: a.example, target: &t localhost:1 }
   - { hostname: b.example, target: *t }
 `)
-  t.equal(some[1]?.target.port, 1)
+  t.match(some[1]?.target, { port: 1 })
   const names = [...'abcdefghij']
   const doubled = names.map((name, i) => `${name}: &${name} [*${names[i - 1]}, *${names[i - 1]}]\n`)
   const bomb = `a: &a [x, x]\n${doubled.slice(1).join('')}`

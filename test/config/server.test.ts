@@ -42,6 +42,7 @@ t.test('the three names and a source of certificates are enough', async (t) => {
       headerLines: 100,
       headerTimeoutSec: 10,
       idleTimeoutSec: 120,
+      responseTimeoutSec: 60,
       minUploadRate: 100,
     },
     shutdownGraceSec: 15,

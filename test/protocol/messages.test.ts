@@ -189,11 +189,13 @@ t.test('writes lines that a Go peer reads', async (t) => {
             idleTimeoutSec: 9,
           },
           { hostname: 'a', mode: 'http', target: ':1', ssh: false, alpn: [], idleTimeoutSec: 0 },
+          { hostname: 'b', mode: 'http', protocol: 'h2c', responseTimeoutSec: 0 },
         ],
       }),
       '{"type":"register","token":"t","routes":{},"tunnels":[' +
         '{"hostname":"tcp:0","mode":"tcp","listen_port":0,"ssh":true,"alpn":["h"],"idle_timeout_sec":9},' +
-        '{"hostname":"a","mode":"http","target":":1"}]}\n',
+        '{"hostname":"a","mode":"http","target":":1"},' +
+        '{"hostname":"b","mode":"http","protocol":"h2c","response_timeout_sec":0}]}\n',
     ],
     [
       { type: 'ack', ok: true, capabilities: [], ports: new Map([['__proto__', 2222]]) },
@@ -314,23 +316,33 @@ function wrongOptions(): [option: object, problem: string][] {
     [{ idle_timeout_sec: -1 }, 'idle_timeout_sec is not from 0 to 2147483'],
     [{ idle_timeout_sec: 2_147_484 }, 'idle_timeout_sec is not from 0 to 2147483'],
     [{ idle_timeout_sec: '10m' }, 'idle_timeout_sec is not an integer'],
+    [{ response_timeout_sec: -1 }, 'response_timeout_sec is not from 0 to 2147483'],
+    [{ protocol: 'h3' }, 'protocol is none of h2c, h2'],
+    [{ protocol: 2 }, 'protocol is not text'],
   ]
 }
 
-t.test('an option that is absent, null or empty says nothing; port 0 says any port', async (t) => {
-  const offers = parseRegister({
-    tunnels: [
-      { hostname: 'a', listen_port: null, ssh: null, alpn: null, idle_timeout_sec: null },
-      { hostname: 'b', ssh: false, alpn: [], idle_timeout_sec: 0 },
-      { hostname: 'c', listen_port: 0, idle_timeout_sec: 2_147_483, later_option: [{}] },
-    ],
-  }).tunnels
-  t.strictSame(offers, [
-    { hostname: 'a', mode: 'http' },
-    { hostname: 'b', mode: 'http' },
-    { hostname: 'c', mode: 'http', listenPort: 0, idleTimeoutSec: 2_147_483 },
-  ])
-})
+t.test(
+  'an option that is absent, null or empty says nothing; port 0 and no time to wait say something',
+  async (t) => {
+    const offers = parseRegister({
+      tunnels: [
+        { hostname: 'a', listen_port: null, ssh: null, alpn: null, idle_timeout_sec: null },
+        { hostname: 'b', ssh: false, alpn: [], idle_timeout_sec: 0 },
+        { hostname: 'c', listen_port: 0, idle_timeout_sec: 2_147_483, later_option: [{}] },
+        { hostname: 'd', protocol: 'h2', response_timeout_sec: 0 },
+        { hostname: 'e', protocol: null, response_timeout_sec: null },
+      ],
+    }).tunnels
+    t.strictSame(offers, [
+      { hostname: 'a', mode: 'http' },
+      { hostname: 'b', mode: 'http' },
+      { hostname: 'c', mode: 'http', listenPort: 0, idleTimeoutSec: 2_147_483 },
+      { hostname: 'd', mode: 'http', protocol: 'h2', responseTimeoutSec: 0 },
+      { hostname: 'e', mode: 'http' },
+    ])
+  },
+)
 
 t.test('a tunnel without a name has its port for one', async (t) => {
   t.equal(portRouteKey(2222), 'tcp:2222')

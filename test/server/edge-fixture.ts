@@ -11,12 +11,11 @@ import { MemoryRegistry } from '../../src/registry/memory-registry.ts'
 import { Connections, type ConnectionsOptions } from '../../src/server/edge/connections.ts'
 import { Counters } from '../../src/server/edge/counters.ts'
 import { createHttpRedirector } from '../../src/server/edge/http.ts'
-import { HttpsEdge, type HttpsOptions } from '../../src/server/edge/https.ts'
+import { HttpsEdge, type HttpsOptions, type HttpsTimeouts } from '../../src/server/edge/https.ts'
 import { createPublicPort } from '../../src/server/edge/public.ts'
 import { Reception, type ReceptionOptions } from '../../src/server/edge/reception.ts'
 import { TcpEdge } from '../../src/server/edge/tcp-edge.ts'
 import { TcpPorts, type TcpPortsOptions } from '../../src/server/edge/tcp-ports.ts'
-import type { VisitTimeouts } from '../../src/server/edge/visit-server.ts'
 import type { Route, Upstream, Visitor } from '../../src/server/upstream.ts'
 import { opensslPair, RecordingLog } from '../certs/support.ts'
 import { until } from '../mux/turns.ts'
@@ -28,7 +27,7 @@ let pair: KeyAndChain | undefined
 export async function startEdge(
   t: Test,
   { trustedProxies = noProxies, tcpPorts = [], ...limits }: Partial<EdgeOptions> = {},
-  timeouts: Partial<VisitTimeouts> = {},
+  timeouts: Partial<HttpsTimeouts> = {},
   options: Partial<HttpsOptions> = {},
 ) {
   pair ??= opensslPair(t.testdir(), 'DNS:*.test,DNS:gateway.test')

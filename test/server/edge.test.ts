@@ -371,7 +371,7 @@ t.test('a header that takes too long is a 408', async (t) => {
 })
 
 t.test('when nothing moves for too long', async (t) => {
-  const edge = await startEdge(t, {}, { idleMs: 1_000 })
+  const edge = await startEdge(t, {}, { idleMs: 1_000, responseMs: 1_000 })
   const big = 'x'.repeat(16 * 1024 * 1024)
   const origin = await startOrigin(
     t,

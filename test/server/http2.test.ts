@@ -365,7 +365,7 @@ t.test('draining lets what runs end, and says that no more is taken', async (t) 
 })
 
 t.test('when nothing moves for too long', async (t) => {
-  const timeouts = { idleMs: 200, headerMs: 200 }
+  const timeouts = { idleMs: 200, headerMs: 200, responseMs: 200 }
   const { session, edge, upstream } = await startWith(t, () => undefined, timeouts)
 
   t.test('the target is to blame for a missing response: 504', async (t) => {

@@ -30,6 +30,8 @@ export interface ExchangeOptions {
   readonly headerBytes: number
   /** Bytes a second that an upload must have. */
   readonly minUploadRate: number
+  /** For the answer to begin, once the target has the whole request; 0: as long as it takes. */
+  readonly responseTimeoutMs: number
   readonly targets: Targets
   /** Called once, when nothing more happens; with the error that the visitor was shown, if any. */
   readonly onDone: (outcome: Outcome, error?: EdgeError) => void
@@ -54,6 +56,9 @@ export class HttpExchange implements TargetListener {
   #isDone = false
   #isFresh: boolean
   #hasBegunUpload = false
+  /** The target has the whole request, and we none of its answer. */
+  #isAwaiting = false
+  #deadline: NodeJS.Timeout | undefined
   #earlyHints = 0
   #silences = 0
 
@@ -71,7 +76,9 @@ export class HttpExchange implements TargetListener {
 
   #idle(): void {
     const { visit } = this.#options
-    if (this.#answer === undefined) {
+    if (this.#isAwaiting)
+      visit.restartIdle() // that has a time of its own
+    else if (this.#answer === undefined) {
       const isVisitors = visit.hasUpload && !this.#request?.body.writableNeedDrain
       this.#fail(isVisitors ? edgeErrors.requestTimeout : edgeErrors.targetTimeout)
     } else if (visit.response.writableNeedDrain) {
@@ -113,7 +120,7 @@ export class HttpExchange implements TargetListener {
     const request = this.#request
     if (request === undefined || this.#isOver) return
     if (!visit.hasUpload) {
-      request.end([])
+      this.#endRequest(request, [])
       return
     }
     this.#hasBegunUpload = true
@@ -122,7 +129,17 @@ export class HttpExchange implements TargetListener {
       const isHeldUp = () => request.body.writableNeedDrain
       watchUpload(visit, { minRate, isHeldUp, onSlow: () => this.#fail(edgeErrors.requestTimeout) })
     }
-    visit.body.once('end', () => request.end(trailerPairs(visit.rawTrailers)))
+    visit.body.once('end', () => this.#endRequest(request, trailerPairs(visit.rawTrailers)))
+  }
+
+  #endRequest(request: TargetRequest, trailers: readonly [string, string][]): void {
+    request.end(trailers)
+    if (this.#answer !== undefined || this.#isOver) return
+    this.#isAwaiting = true
+    const { responseTimeoutMs: limitMs } = this.#options
+    clearTimeout(this.#deadline)
+    if (limitMs === 0) return
+    this.#deadline = setTimeout(() => this.#fail(edgeErrors.targetTimeout), limitMs)
   }
 
   onFailure(error: NodeJS.ErrnoException, what: Repeatability): void {
@@ -148,6 +165,8 @@ export class HttpExchange implements TargetListener {
     const { visit, requestId } = this.#options
     const { status, message, body, isAll } = answer
     this.#answer = answer
+    this.#isAwaiting = false
+    clearTimeout(this.#deadline)
     const hasTrailers = answer.mayHaveTrailers && !isAll && visit.takesTrailers
     try {
       const lines = responseHeaders(answer.rawHeaders, { requestId, hasTrailers })
@@ -179,6 +198,7 @@ export class HttpExchange implements TargetListener {
       return
     }
     this.#outcome = 'switched'
+    clearTimeout(this.#deadline)
     const upgrade = valuesOf(rawHeaders, 'upgrade')[0] ?? checked.upgrade ?? ''
     const visitor = visit.switch(responseHeaders(rawHeaders, { requestId, upgrade }))
     void splice(visitor, stream).then(() => this.#done())
@@ -232,6 +252,7 @@ export class HttpExchange implements TargetListener {
   #done(): void {
     if (this.#isDone) return
     this.#isDone = true
+    clearTimeout(this.#deadline)
     this.#options.onDone(this.#outcome, this.#error)
   }
 }

@@ -1,11 +1,12 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2'
 import type { Duplex } from 'node:stream'
+import type { TargetProtocol } from '../../protocol/messages.ts'
 import type { Route } from '../upstream.ts'
 import type { TargetOptions } from './target-request.ts'
 
 export interface Http2Target extends TargetOptions {
   /** In clear text, or inside the TLS that the agent makes. */
-  readonly protocol: 'h2c' | 'h2'
+  readonly protocol: TargetProtocol
 }
 
 /** How long a session is kept without a request. */

@@ -28,7 +28,7 @@ export interface HttpsOptions {
   readonly streamsPerConnection: number
   /** The port that visitors reach us at; known when listening. */
   readonly publicPort: () => number
-  readonly timeouts?: Partial<VisitTimeouts>
+  readonly timeouts?: Partial<HttpsTimeouts>
   /** Whose word on who the visitor is counts. */
   readonly trustedProxies: TrustedProxies
   /** Whether the access log has queries. */
@@ -37,7 +37,12 @@ export interface HttpsOptions {
   readonly log: Logger
 }
 
-const defaultTimeouts: VisitTimeouts = { headerMs: 10_000, idleMs: 120_000 }
+export interface HttpsTimeouts extends VisitTimeouts {
+  /** For a target's answer to begin, where its route says nothing of it; 0: as long as it takes. */
+  readonly responseMs: number
+}
+
+const defaultTimeouts: HttpsTimeouts = { headerMs: 10_000, idleMs: 120_000, responseMs: 60_000 }
 
 /**
  * Requests of visitors, over TLS connections that others accepted (`accept`). Servers read them, one for
@@ -50,6 +55,7 @@ export class HttpsEdge {
   readonly #http2: VisitServer | undefined
   readonly #accessLog: AccessLog
   readonly #targets = new Targets()
+  readonly #timeouts: HttpsTimeouts
   #isClosing = false
 
   constructor(options: HttpsOptions) {
@@ -57,9 +63,10 @@ export class HttpsEdge {
     const { counters, log, logQuery: hasQuery } = options
     this.#accessLog = new AccessLog({ counters, log, hasQuery })
     const { headerBytes, headerLines, streamsPerConnection: concurrentStreams } = options
+    this.#timeouts = { ...defaultTimeouts, ...options.timeouts }
     const serverOptions: VisitServerOptions = {
       headerBytes,
-      timeouts: { ...defaultTimeouts, ...options.timeouts },
+      timeouts: this.#timeouts,
       serve: (visit, origin) => this.#serveGuarded(visit, origin),
       onUnreadable: (...refused) => this.#logUnreadable(...refused),
     }
@@ -146,6 +153,7 @@ export class HttpsEdge {
     const exchange = new HttpExchange({
       ...{ visit, checked, route, visitor, from, requestId, headerBytes, minUploadRate },
       publicPort: this.#options.publicPort(),
+      responseTimeoutMs: route.responseTimeoutMs ?? this.#timeouts.responseMs,
       targets: this.#targets,
       onDone: (outcome, error) => done(outcome, error, route.holder.id),
     })
