@@ -6,7 +6,7 @@ import type { AgentInfo } from '../protocol/messages.ts'
 import type { Addresses } from '../protocol/proxy-protocol.ts'
 import type { Dial } from '../transport/transport.ts'
 import { attemptAfter, nextDelayMs } from './backoff.ts'
-import { ClientError } from './errors.ts'
+import { ClientError, type Refusal } from './errors.ts'
 import { type TokenLife, warnBeforeExpiry } from './expiry-warning.ts'
 import { FailureLog } from './failure-log.ts'
 import type { Route } from './forward.ts'
@@ -16,7 +16,7 @@ export interface AgentOptions {
   readonly dial: Dial
   /** A token to register with; asked anew for each connection, so it may live shortly. */
   readonly token: () => string
-  /** Of a token that stays the same: the agent warns before it ends. */
+  /** Of a token that stays the same: the agent warns before it ends, and ends with it. */
   readonly tokenLife?: TokenLife | undefined
   /** At least one; no two with the same hostname. */
   readonly tunnels: readonly Route[]
@@ -191,9 +191,17 @@ export class Agent extends EventEmitter<AgentEvents> {
     if (signal.aborted) return
     if (!(error instanceof ClientError)) throw error
     this.#lastError = error
-    if (error.refusal?.isFinal) throw error
+    if (error.refusal?.isFinal && !this.#isUntimely(error.refusal)) throw error
     const message = error.refusal === undefined ? 'cannot connect' : 'refused'
     this.#log.warn(message, this.#fields(error))
+  }
+
+  /**
+   * A token of our own making has expired only where a clock is wrong, as on a machine without a battery
+   * for it that has just booted: it will be set.
+   */
+  #isUntimely({ code }: Refusal): boolean {
+    return code === 'TOKEN_EXPIRED' && this.#options.tokenLife === undefined
   }
 
   #connected(tunnel: Tunnel): void {

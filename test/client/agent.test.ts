@@ -215,8 +215,17 @@ t.test('an agent', async (t) => {
   })
 
   t.test('says of a bad token more than the gateway says', async (t) => {
-    const { run } = start(t, { acks: [refusal('auth failed', 'TOKEN_EXPIRED')] })
+    const tokenLife = { issuedAtSec: 0, expiresAtSec: 60 }
+    const { run } = start(t, { tokenLife, acks: [refusal('auth failed', 'TOKEN_EXPIRED')] })
     await t.rejects(run, { code: 'CLIENT_REFUSED', message: /: the token has expired; get a new/ })
+  })
+
+  t.test('tries again with a token of its own that a wrong clock has made expire', async (t) => {
+    const { agent, lines } = start(t, { acks: [refusal('auth failed', 'TOKEN_EXPIRED'), admitted] })
+    await reaches(agent, 'waiting')
+    t.match(lines.at(-2), { message: 'refused', code: 'TOKEN_EXPIRED', reason: /clocks/ })
+    t.clock.advance(1_000)
+    await reaches(agent, 'connected')
   })
 
   t.test('ends when the gateway has ended the session for good', async (t) => {
