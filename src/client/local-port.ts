@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import type { Logger } from '../log.ts'
 import { formatHostPort } from '../net/address.ts'
@@ -28,6 +29,7 @@ export class LocalPort {
     this.#dial = dial
     this.#log = log
     this.#graceMs = graceMs
+    setMaxListeners(0, this.#cutting.signal) // one a connection
     const options = { allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true }
     this.#server = createServer(options, (socket) => {
       const serving = this.#serve(socket).finally(() => this.#running.delete(serving))

@@ -70,5 +70,6 @@ t.test('Redis', { skip }, async (t) => {
     const opened = connect.logged('connection opened').length
     t.ok(opened > 50)
     t.equal(connect.logged('connection closed').length, opened, 'none failed')
+    t.equal(connect.stderr, '')
   })
 })
