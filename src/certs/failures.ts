@@ -105,10 +105,11 @@ export class Failures {
   #restore(state: unknown, nowMs: number): void {
     const { failures } = (state ?? {}) as { failures?: unknown }
     if (!Array.isArray(failures)) return
-    for (const { name, kind, count, reason, retryAtMs, isForAll } of failures.slice(0, LIMIT)) {
-      const isWhole = typeof name === 'string' && typeof reason === 'string' && kind in WAITS
-      if (!isWhole || !Number.isFinite(retryAtMs) || !Number.isInteger(count)) continue
-      if (retryAtMs < nowMs - 24 * HOUR_MS) continue
+    for (const entry of failures.slice(0, LIMIT)) {
+      const { name, kind, count, reason, retryAtMs, isForAll } = Object(entry)
+      const isWhole = typeof name === 'string' && typeof reason === 'string'
+      if (!isWhole || !Object.hasOwn(WAITS, kind) || !Number.isInteger(count)) continue
+      if (!Number.isFinite(retryAtMs) || retryAtMs < nowMs - 24 * HOUR_MS) continue
       // The clock may have been set back meanwhile.
       const soonestMs = Math.min(retryAtMs, nowMs + LONGEST_MS)
       this.#note(name, { kind, count, reason, retryAtMs: soonestMs, isForAll: isForAll === true })
