@@ -254,7 +254,7 @@ t.test('whoever does not complete a handshake is disconnected in time', async (t
       const { port, nextError } = await accepting(t, { handshakeTimeoutMs: 100 })
       const failed = nextError()
       const socket = await rawConnection(t, port)
-      const closed = once(socket, 'close')
+      const closed = new Promise((resolve) => socket.once('close', resolve)) // by a reset, too
       socket.resume()
       socket.write(bytes)
       t.equal((await failed).code, code)
@@ -266,7 +266,7 @@ t.test('whoever does not complete a handshake is disconnected in time', async (t
     const { port, nextError } = await accepting(t, { handshakeTimeoutMs: 100 })
     const failed = nextError()
     const socket = await rawConnection(t, port)
-    const closed = once(socket, 'close')
+    const closed = new Promise((resolve) => socket.once('close', resolve)) // by a reset, too
     let sent = 0
     const dripping = setInterval(() => socket.write(hello.subarray(sent, (sent += 1))), 10)
     t.teardown(() => clearInterval(dripping))

@@ -90,7 +90,8 @@ export function readProgress(what: string, body: string): Progress {
   throw new AcmeError('ACME_BAD_ANSWER', `${what}: the CA's answer has no status`)
 }
 
-const NONCE_RETRIES = 6
+/** Enough for a CA that refuses a third of them, as Pebble can. */
+const NONCE_RETRIES = 20
 const POLL_MS = 90_000
 const FIRST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 3_000
