@@ -35,6 +35,8 @@ export interface ProgramOptions {
   readonly args?: readonly string[]
   readonly cwd: string
   readonly env: Readonly<Record<string, string>>
+  /** The Node that runs it. Default: ours. */
+  readonly node?: string
 }
 
 /** One of the programs, running. */
@@ -49,10 +51,10 @@ export class Program {
   readonly #news = new EventEmitter<{ news: [] }>().setMaxListeners(0)
   #isRunning = true
 
-  constructor(t: Test, { file, args = [], cwd, env }: ProgramOptions) {
+  constructor(t: Test, { file, args = [], cwd, env, node = process.execPath }: ProgramOptions) {
     this.name = file
     // tap puts a loader of its own into every child's NODE_OPTIONS, which makes it start late, and grow.
-    const command = ['-u', 'NODE_OPTIONS', process.execPath, join(cli, file), ...args]
+    const command = ['-u', 'NODE_OPTIONS', node, join(cli, file), ...args]
     this.#child = spawn('env', command, {
       cwd,
       env: { ...env, PATH: process.env.PATH, LOG_FORMAT: 'json' },
@@ -150,13 +152,16 @@ export interface GatewayOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Whom to trust. Default: its development CA. */
   readonly caFile?: string
+  /** The Node that runs it. Default: ours. */
+  readonly node?: string
 }
 
 /** A gateway that is ready. */
 export async function startGateway(t: Test, options: GatewayOptions = {}): Promise<Gateway> {
-  const { directory = temporaryDirectory(t), ports, env } = options
+  const { directory = temporaryDirectory(t), ports, env, node } = options
   const program = new Program(t, {
     file: 'server.js',
+    ...(node && { node }),
     cwd: directory,
     env: {
       GATEWAY_HOST: gatewayHost,
@@ -203,6 +208,11 @@ export interface Offer {
   readonly alpn?: readonly string[]
   readonly proxy_protocol?: 'v1' | 'v2'
   readonly idle_timeout?: number | string
+  readonly response_timeout?: number | string
+  readonly target_ca_file?: string
+  readonly target_sni?: string
+  readonly target_verify?: boolean
+  readonly target_http2?: boolean
 }
 
 /** What an agent needs to know of a gateway. */

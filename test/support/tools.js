@@ -7,7 +7,9 @@ import { delimiter, join } from 'node:path'
  * @satisfies {Record<string, string>}
  */
 const packages = {
+  chromium: 'chromium',
   curl: 'curl',
+  h2load: 'nghttp2-client',
   haproxy: 'haproxy',
   nginx: 'nginx',
   openssl: 'openssl',
@@ -23,6 +25,14 @@ const packages = {
 }
 
 /** @typedef {keyof typeof packages} Tool */
+
+const newerNodeDirectory = join(import.meta.dirname, 'newer-node')
+
+/** A Node that offers HTTP/2 to visitors by itself; see newer-node/package.json. */
+export const newerNode = join(
+  newerNodeDirectory,
+  `node_modules/node-${process.platform}-${process.arch}/bin/node`,
+)
 
 /** Not on the PATH of everybody, and needed by absolute path anyway: sshd insists on it. */
 const sbin = ['/usr/local/sbin', '/usr/sbin', '/sbin']
@@ -45,14 +55,37 @@ export function pathOf(tool) {
 export function lacks(...tools) {
   const tool = tools.find((each) => pathOf(each) === undefined)
   if (tool === undefined) return false
-  const reason = `no ${tool} on this machine (Debian: ${packages[tool]}): what is seen through it is NOT tested`
+  return lacking(`no ${tool} on this machine (Debian: ${packages[tool]})`)
+}
+
+/**
+ * For `skip`: why tests with `newerNode` are skipped, if they are. In CI they may not be.
+ * @returns {string | false}
+ */
+export function lacksNewerNode() {
+  if (isExecutable(newerNode)) return false
+  return lacking('no newer Node (npm ci --prefix test/support/newer-node)')
+}
+
+/** @param {string} what */
+function lacking(what) {
+  const reason = `${what}: what is seen through it is NOT tested`
   if (process.env.CI) throw new Error(reason)
   console.error(reason)
   return reason
 }
 
-/** Brings what is missing, where that can be done: as root on Debian. Elsewhere it says what will be skipped. */
+/** Brings what is missing, where that can be done. Elsewhere it says what will be skipped. */
 export function installTools() {
+  installPrograms()
+  if (isExecutable(newerNode)) return
+  const args = ['ci', '--prefix', newerNodeDirectory, '--no-audit', '--no-fund', '--ignore-scripts']
+  spawnSync('npm', args, options)
+  if (!isExecutable(newerNode)) console.error('no newer Node: its tests will be SKIPPED')
+}
+
+/** As root on Debian. */
+function installPrograms() {
   const names = /** @type {Tool[]} */ (Object.keys(packages))
   const missing = names.filter((name) => pathOf(name) === undefined)
   if (missing.length === 0) return
