@@ -1,4 +1,56 @@
-import type { Usage } from './arguments.ts'
+import type { Command, Option, Usage } from './arguments.ts'
+
+const check: Option = {
+  name: 'check',
+  doc: 'Check the configuration, say what it amounts to, and exit.',
+}
+const ca: Option = {
+  name: 'ca',
+  value: 'FILE',
+  doc: 'PEM file with the CA to trust, in place of the public ones.',
+}
+const insecure: Option = {
+  name: 'insecure',
+  doc: "Do not check the gateway's certificate. For trials only: use --ca.",
+}
+
+/** One tunnel without a file. */
+function tunnelCommand(name: string, summary: string): Command {
+  return { name, summary, argument: 'TARGET', options: tunnelOptions }
+}
+
+const tunnelOptions: readonly Option[] = [
+  { name: 'hostname', value: 'NAME', doc: 'The public name.' },
+  {
+    name: 'server',
+    value: 'ADDR',
+    doc: "The gateway's address for agents, as tunnel_addr. Default: TUNNEL_ADDR of the environment.",
+  },
+  {
+    name: 'token',
+    value: 'TOKEN',
+    doc: 'The token to present. Better in GOTUNNEL_TOKEN: other users of this machine see what is typed.',
+  },
+  {
+    name: 'secret',
+    value: 'SECRET',
+    doc: 'The secret shared with the gateway, in place of a token. Better in JWT_SECRET.',
+  },
+  {
+    name: 'listen-port',
+    value: 'PORT',
+    doc: 'A public port of its own (mode tcp), 0 for any; it needs no --hostname then.',
+  },
+  { name: 'ssh', doc: "Plain SSH on the gateway's public port is for this tunnel (mode tcp)." },
+  {
+    name: 'proxy',
+    value: 'URL',
+    doc: 'A proxy to reach the gateway by, or none. Default: HTTPS_PROXY and the like.',
+  },
+  ca,
+  insecure,
+  check,
+]
 
 export const agentUsage = {
   name: 'gotunnel-agent',
@@ -14,9 +66,15 @@ export const agentUsage = {
           value: 'FILE',
           doc: 'What to offer, and where; the keys are below. Default: config.yaml.',
         },
-        { name: 'check', doc: 'Check the configuration, say what it amounts to, and exit.' },
+        check,
       ],
     },
+    tunnelCommand(
+      'http',
+      'One tunnel for a web service, without a file: gotunnel-agent http 3000 …',
+    ),
+    tunnelCommand('tcp', 'The same for any other protocol inside TLS.'),
+    tunnelCommand('tls', 'The same for a service that has a certificate of its own.'),
     {
       name: 'connect',
       summary: 'Join the standard input and output, or a local port, to a tcp tunnel.',
@@ -27,15 +85,8 @@ export const agentUsage = {
           value: 'ADDR:PORT',
           doc: 'Listen here, on 127.0.0.1 if ADDR is missing, and connect what comes, until SIGINT. Port 0: any.',
         },
-        {
-          name: 'ca',
-          value: 'FILE',
-          doc: 'PEM file with the CA to trust, in place of the public ones.',
-        },
-        {
-          name: 'insecure',
-          doc: "Do not check the gateway's certificate. For trials only: use --ca.",
-        },
+        ca,
+        insecure,
         {
           name: 'alpn',
           value: 'NAMES',
@@ -46,6 +97,10 @@ export const agentUsage = {
   ],
   examples: [
     { doc: 'run with ./config.yaml (see config.yaml.example)', line: 'gotunnel-agent' },
+    {
+      doc: 'one tunnel, with JWT_SECRET or GOTUNNEL_TOKEN in the environment',
+      line: 'gotunnel-agent http 3000 --hostname app.example.com --server tunnel.example.com:9443',
+    },
     {
       doc: 'is the configuration good?',
       line: 'gotunnel-agent --config /etc/gotunnel/config.yaml --check',

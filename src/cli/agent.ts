@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import type { TokenLife } from '../client/expiry-warning.ts'
 import type { Route } from '../client/forward.ts'
+import type { AgentGateway } from '../client/gateways.ts'
 import type { AgentConfig } from '../config/agent.ts'
 import { agentUsage } from './agent-usage.ts'
 import type { Invocation } from './arguments.ts'
@@ -18,6 +19,9 @@ await main({
   },
   commands: {
     '': run,
+    http: run,
+    tcp: run,
+    tls: run,
     async connect(invocation, life) {
       const { connect } = await import('./connect.ts')
       await connect(invocation, life)
@@ -26,7 +30,7 @@ await main({
 })
 
 async function run(invocation: Invocation, life: Life): Promise<void> {
-  const { config, ca, routes } = await load(invocation.value('config') ?? 'config.yaml')
+  const { config, ca, routes } = await load(invocation)
   if (invocation.has('check')) return printSummary(config)
 
   const { createLogger } = await import('./logger.ts')
@@ -38,16 +42,13 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
   if (config.skipTlsVerify) log.warn("the gateway's certificate is not checked (skip_tls_verify)")
 
   const { Agent } = await import('../client/agent.ts')
-  const { dialTls } = await import('../transport/tls.ts')
-  const { formatHostPort } = await import('../net/address.ts')
   const { hostname: machineName } = await import('node:os')
   const { randomUUID } = await import('node:crypto')
   const agent = new Agent({
-    dial: dialTls({ ...config.tunnelAddr, verify: !config.skipTlsVerify, ca }),
+    gateways: await gatewaysOf(config, ca),
     token: await tokenSource(config),
     tokenLife: await tokenLife(config),
     tunnels: routes,
-    gateway: formatHostPort(config.tunnelAddr),
     agent: {
       id: config.agentId ?? randomUUID(),
       name: machineName(),
@@ -61,17 +62,41 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
 }
 
 /** The configuration, and the files it names. */
-async function load(file: string) {
-  const { readText } = await import('../config/load.ts')
-  const { parseAgentConfig } = await import('../config/agent.ts')
-  const { checkSecret } = await import('../auth/secret.ts')
-  const text = readText(file, {
-    hint: 'copy config.yaml.example, or name another one with --config',
-  })
-  const config = parseAgentConfig(text, { file, env: process.env, checkSecret })
+async function load(invocation: Invocation) {
+  const config = await loadConfig(invocation)
   const { readCertificates } = await import('./ca-file.ts')
   const ca = config.caFile === undefined ? undefined : readCertificates(config.caFile, 'ca_file')
   return { config, ca, routes: await routesOf(config) }
+}
+
+async function gatewaysOf(
+  { gateways, skipTlsVerify }: AgentConfig,
+  ca: string | undefined,
+): Promise<AgentGateway[]> {
+  const { dialTls } = await import('../transport/tls.ts')
+  const { describeProxy } = await import('../config/proxy.ts')
+  const { formatHostPort } = await import('../net/address.ts')
+  return gateways.map(({ host, port, proxy }) => ({
+    dial: dialTls({ host, port, proxy, verify: !skipTlsVerify, ca }),
+    address: formatHostPort({ host, port }),
+    proxy: proxy && describeProxy(proxy),
+  }))
+}
+
+/** From the file, or for one tunnel from the command line. */
+async function loadConfig(invocation: Invocation): Promise<AgentConfig> {
+  if (invocation.command.name !== '') {
+    const { oneTunnel } = await import('./one-tunnel.ts')
+    return oneTunnel(invocation)
+  }
+  const { readText } = await import('../config/load.ts')
+  const { parseAgentConfig } = await import('../config/agent.ts')
+  const { checkSecret } = await import('../auth/secret.ts')
+  const file = invocation.value('config') ?? 'config.yaml'
+  const text = readText(file, {
+    hint: 'copy config.yaml.example, or name another one with --config',
+  })
+  return parseAgentConfig(text, { file, env: process.env, checkSecret })
 }
 
 /** A token for each connection: signed anew with the secret, or the one that was given. */
@@ -86,8 +111,12 @@ async function tokenSource({ credentials }: AgentConfig): Promise<() => string> 
 async function tokenLife({ credentials }: AgentConfig): Promise<TokenLife | undefined> {
   if (credentials.kind !== 'token') return undefined
   const { readToken } = await import('../auth/jwt.ts')
-  const { issuedAtSec, expiresAtSec } = readToken(credentials.token.reveal())
-  return expiresAtSec === undefined ? undefined : { issuedAtSec, expiresAtSec }
+  try {
+    const { issuedAtSec, expiresAtSec } = readToken(credentials.token.reveal())
+    return expiresAtSec === undefined ? undefined : { issuedAtSec, expiresAtSec }
+  } catch {
+    return undefined // what is wrong with it, the gateway says
+  }
 }
 
 /** Each tunnel with the key that the gateway asks for it by, and the CA that its target is trusted by. */
@@ -107,12 +136,16 @@ async function routesOf({ tunnels }: AgentConfig): Promise<Route[]> {
 }
 
 async function printSummary(config: AgentConfig): Promise<void> {
+  const { describeProxy } = await import('../config/proxy.ts')
   const { formatHostPort } = await import('../net/address.ts')
-  const { tunnelAddr, skipTlsVerify, caFile, credentials, tunnels } = config
+  const { gateways, skipTlsVerify, caFile, credentials, tunnels } = config
   const trust = skipTlsVerify ? 'not checked' : (caFile ?? 'public CAs')
   const lines = [
     'configuration ok',
-    `  gateway      ${formatHostPort(tunnelAddr)} (certificate: ${trust})`,
+    ...gateways.map(({ proxy, ...address }) => {
+      const way = proxy ? `by ${describeProxy(proxy)}, ` : ''
+      return `  gateway      ${formatHostPort(address)} (${way}certificate: ${trust})`
+    }),
     `  credentials  ${credentials.kind === 'token' ? 'a token' : 'the shared secret'}`,
     ...tunnels.map(
       (tunnel) => `  ${tunnel.mode.padEnd(12)} ${publicSide(tunnel)} → ${tunnel.target.text}`,

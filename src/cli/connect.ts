@@ -1,5 +1,6 @@
 import { alpnNames, listenAddress, tunnelAddress } from '../config/parse.ts'
 import type { HostPort } from '../net/address.ts'
+import type { ProxyServer } from '../net/proxy-server.ts'
 import type { Remedies } from '../transport/dial-failure.ts'
 import type { DialTlsOptions } from '../transport/tls.ts'
 import type { Invocation } from './arguments.ts'
@@ -15,17 +16,29 @@ export async function connect(invocation: Invocation, life: Life): Promise<void>
 }
 
 async function tunnelOf(invocation: Invocation): Promise<DialTlsOptions> {
-  const at = typed('HOST[:PORT]', tunnelAddress, invocation.argument)
+  // The command line is not accepted without it.
+  const at = typed('HOST[:PORT]', tunnelAddress, invocation.argument as string)
   const alpn = typed('--alpn', alpnNames, invocation.value('alpn'))
   const caFile = invocation.value('ca')
   const { readCertificates } = await import('./ca-file.ts')
   return {
-    ...(at as HostPort), // the command line is not accepted without it
+    ...at,
+    proxy: await proxyFor(at),
     alpn,
     ca: caFile === undefined ? undefined : readCertificates(caFile, '--ca'),
     verify: !invocation.has('insecure'),
     remedies,
   }
+}
+
+/** As the environment has it. */
+async function proxyFor(at: HostPort): Promise<ProxyServer | undefined> {
+  const { Problems } = await import('../config/errors.ts')
+  const { proxyChooser } = await import('../config/proxy.ts')
+  const problems = new Problems()
+  const choose = proxyChooser(undefined, process.env, problems)
+  problems.throwIfAny()
+  return choose(at).proxy
 }
 
 const remedies: Remedies = {

@@ -17,7 +17,7 @@ export function renderHelp(
   const tables: [title: string, rows: Row[]][] = [
     ['Commands', named.map(({ name, summary }) => [name, summary])],
     ['Options', optionRows([...first.options, ...commonOptions])],
-    ...named.map(({ name, options }): [string, Row[]] => [`Options: ${name}`, optionRows(options)]),
+    ...optionTables(named),
     ...sections.map((section): [string, Row[]] => [section.title, helpRows(section)]),
     ['Exit codes', exitCodes.map(({ code, doc }) => [String(code), doc])],
   ]
@@ -46,6 +46,18 @@ export function synopses({ name, commands }: Usage): string[] {
 
 function brackets({ options }: Command): string[] {
   return options.map(({ name, value }) => `[--${name}${value ? ` ${value}` : ''}]`)
+}
+
+/** Commands that have the same options share a table. */
+function optionTables(commands: readonly Command[]): [title: string, rows: Row[]][] {
+  const namesOf = new Map<Command['options'], string[]>()
+  for (const { name, options } of commands) {
+    namesOf.set(options, [...(namesOf.get(options) ?? []), name])
+  }
+  return [...namesOf].map(([options, names]) => [
+    `Options: ${names.join(', ')}`,
+    optionRows(options),
+  ])
 }
 
 function optionRows(options: readonly Option[]): Row[] {

@@ -4,16 +4,17 @@ import type { Logger } from '../log.ts'
 import { formatHostPort } from '../net/address.ts'
 import type { AgentInfo } from '../protocol/messages.ts'
 import type { Addresses } from '../protocol/proxy-protocol.ts'
-import type { Dial } from '../transport/transport.ts'
 import { attemptAfter, nextDelayMs } from './backoff.ts'
 import { ClientError, type Refusal } from './errors.ts'
 import { type TokenLife, warnBeforeExpiry } from './expiry-warning.ts'
 import { FailureLog } from './failure-log.ts'
 import type { Route } from './forward.ts'
+import { type AgentGateway, Turns } from './gateways.ts'
 import { Tunnel } from './tunnel.ts'
 
 export interface AgentOptions {
-  readonly dial: Dial
+  /** At least one; they are tried in turn. */
+  readonly gateways: readonly AgentGateway[]
   /** A token to register with; asked anew for each connection, so it may live shortly. */
   readonly token: () => string
   /** Of a token that stays the same: the agent warns before it ends, and ends with it. */
@@ -21,8 +22,6 @@ export interface AgentOptions {
   /** At least one; no two with the same hostname. */
   readonly tunnels: readonly Route[]
   readonly log: Logger
-  /** Where `dial` leads; for logs only. */
-  readonly gateway?: string
   readonly agent?: AgentInfo
   /** How long running streams may go on after the signal. */
   readonly graceMs?: number
@@ -67,6 +66,7 @@ export class Agent extends EventEmitter<AgentEvents> {
   readonly #options: AgentOptions
   readonly #log: Logger
   readonly #failures: FailureLog
+  readonly #turns: Turns
   readonly #graceMs: number
   readonly #random: () => number
   /** The one that serves, and those that a gateway has said go-away to while streams still run. */
@@ -80,6 +80,7 @@ export class Agent extends EventEmitter<AgentEvents> {
     this.#options = options
     this.#log = options.log
     this.#failures = new FailureLog(options.log)
+    this.#turns = new Turns(options.gateways)
     this.#graceMs = options.graceMs ?? 10_000
     this.#random = options.random ?? Math.random
   }
@@ -109,11 +110,13 @@ export class Agent extends EventEmitter<AgentEvents> {
     const { tokenLife } = this.#options
     const stopWarning = tokenLife && warnBeforeExpiry(tokenLife, this.#log)
     try {
-      for (let attempt = 0; !signal.aborted; attempt += 1) {
+      for (let attempt = 0; !signal.aborted; ) {
         const upMs = await this.#runOnce(signal)
         if (signal.aborted) break
-        attempt = attemptAfter({ attempt, upMs })
+        if (this.#turns.next({ wasUp: upMs !== undefined })) continue
+        attempt = attemptAfter({ attempt, upMs: upMs ?? 0 })
         await this.#wait(attempt, signal)
+        attempt += 1
       }
     } finally {
       stopWarning?.()
@@ -129,8 +132,8 @@ export class Agent extends EventEmitter<AgentEvents> {
     this.#enter('idle')
   }
 
-  /** One tunnel, from the dial until it takes no more streams. Returns how long it was up. */
-  async #runOnce(signal: AbortSignal): Promise<number> {
+  /** One tunnel, from the dial until it takes no more streams. Returns how long it was up, if it was. */
+  async #runOnce(signal: AbortSignal): Promise<number | undefined> {
     let tunnel: Tunnel
     try {
       this.#enter('connecting')
@@ -138,7 +141,7 @@ export class Agent extends EventEmitter<AgentEvents> {
       tunnel = await this.#connect(signal)
     } catch (error) {
       this.#failed(error, signal)
-      return 0
+      return undefined
     }
     const upSinceMs = performance.now()
     this.#connected(tunnel)
@@ -177,7 +180,7 @@ export class Agent extends EventEmitter<AgentEvents> {
 
   async #dial(signal: AbortSignal): Promise<Duplex> {
     try {
-      return await this.#options.dial(signal)
+      return await this.#turns.current.dial(signal)
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause)
       throw new ClientError('CLIENT_DIAL_FAILED', `no connection to the gateway: ${reason}`, {
@@ -271,9 +274,10 @@ export class Agent extends EventEmitter<AgentEvents> {
   }
 
   #fields(error?: ClientError): Record<string, unknown> {
-    const { gateway } = this.#options
+    const { address: gateway, proxy } = this.#turns.current
     return {
       ...(gateway !== undefined && { gateway }),
+      ...(proxy !== undefined && { proxy }),
       ...(error !== undefined && {
         code: error.refusal?.code ?? error.code,
         reason: error.message,

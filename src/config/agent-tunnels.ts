@@ -119,13 +119,19 @@ export function parseTunnels(
   return items.map((item) => {
     item.allowOnly(keys, refusedKeys)
     const source = interpolated(item, env)
-    requireName(source, problems)
-    const values = readFields(tunnelFields, source, problems)
-    checkModes(item, values, problems)
-    checkTarget(item, values, problems)
-    once.check(item, values)
-    return tidied(values)
+    const tunnel = readTunnel(source, problems)
+    once.check(item, tunnel)
+    return tunnel
   })
+}
+
+/** Complete only once `problems.throwIfAny()` has passed. */
+export function readTunnel(source: Source, problems: Problems): Partial<TunnelConfig> {
+  requireName(source, problems)
+  const values = readFields(tunnelFields, source, problems)
+  checkModes(source, values, problems)
+  checkTarget(source, values, problems)
+  return tidied(values)
 }
 
 const keys = Object.values(tunnelFields).map((field) => field.key)
@@ -170,12 +176,13 @@ function secured(
   return { ...target, tls, ...(rest.targetHttp2 && { protocol: 'h2' }) }
 }
 
-function checkTarget(item: YamlMap, values: Typed, problems: Problems): void {
+function checkTarget(source: Source, values: Typed, problems: Problems): void {
   const { mode, target } = values
   if (mode === undefined || target === undefined) return
   const complain = (name: FieldName, reason: string) => {
     const { key } = tunnelFields[name]
-    problems.add({ key: item.pathOf(key), reason, at: item.entry(key)?.at ?? item.at })
+    const at = source.entry(key)?.at ?? source.at
+    problems.add({ key: source.pathOf?.(key) ?? key, reason, ...(at && { at }) })
   }
   if (target.tls === undefined) {
     const { targetSni, targetVerify, targetCaFile, targetHttp2 } = values
@@ -204,7 +211,7 @@ function requireName(source: Source, problems: Problems): void {
   problems.add({ key: source.pathOf?.(key) ?? key, reason, ...(at && { at }) })
 }
 
-function checkModes(item: YamlMap, values: Typed, problems: Problems): void {
+function checkModes(source: Source, values: Typed, problems: Problems): void {
   const { mode } = values
   if (mode === undefined) return
   const set = tidied(values)
@@ -212,7 +219,8 @@ function checkModes(item: YamlMap, values: Typed, problems: Problems): void {
     if (modes.includes(mode) || !Object.hasOwn(set, name)) continue
     const { key } = tunnelFields[name]
     const reason = `is for mode ${modes.join(' and ')}; this tunnel has mode ${mode}`
-    problems.add({ key: item.pathOf(key), reason, at: item.entry(key)?.at ?? item.at })
+    const at = source.entry(key)?.at ?? source.at
+    problems.add({ key: source.pathOf?.(key) ?? key, reason, ...(at && { at }) })
   }
 }
 

@@ -215,13 +215,11 @@ export const lifetime: Kind<number | 'never'> = {
 
 const secondsOf: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }
 
-export function hostAndPort(options: { defaultPort: number }): Kind<HostPort> {
-  const { defaultPort } = options
-  return {
-    allowed: `host:port, such as tunnel.example.com:${defaultPort}`,
-    parse: (text) => parseHostPort(text, { defaultPort }),
-  }
-}
+export const gatewayAddresses = listOf(
+  'host:port, such as tunnel.example.com:9443, or a list of them',
+  (text) => parseHostPort(text, { defaultPort: 9443 }),
+  (addresses) => addresses,
+)
 
 /** A tunnel is found by its name, so an address is none. */
 export const tunnelAddress: Kind<HostPort> = {

@@ -30,10 +30,11 @@ const agentRemedies: Remedies = {
   noGateway: "check that this is the gateway's tunnel port",
 }
 
-export type DialStep = 'name look-up' | 'connection' | 'TLS handshake'
+export type DialStep = 'proxy' | 'name look-up' | 'connection' | 'TLS handshake'
 
 export function dialTooLate(at: DialPlace, step: DialStep, timeoutMs: number): TransportError {
   const remedy = {
+    proxy: 'check the address of the proxy, and that it lets you reach the gateway',
     'name look-up': 'check the name servers of this machine',
     connection: 'check the address, and that no firewall drops it',
     'TLS handshake': (at.remedies ?? agentRemedies).noGateway,

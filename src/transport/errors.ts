@@ -5,6 +5,8 @@ export type TransportErrorCode =
   | 'TRANSPORT_DIAL_FAILED'
   /** A name look-up, a connection or a handshake took too long, on either side. */
   | 'TRANSPORT_TIMEOUT'
+  /** The proxy could not be reached, is none, or does not make the connection. */
+  | 'TRANSPORT_PROXY_FAILED'
   /** The peer's certificate was not accepted. */
   | 'TRANSPORT_CERTIFICATE'
   /** Somebody connected here and failed to complete a TLS handshake. */

@@ -146,7 +146,7 @@ t.test('wrong usage is one line and a hint, and exit code 2', async (t) => {
     ['server', ['--env-file'], '--env-file needs a value: --env-file FILE'],
     ['server', ['--env-file', '--check'], '--env-file needs a value: --env-file FILE'],
     ['server', ['--env-file='], '--env-file needs a value: --env-file FILE'],
-    ['agent', ['http'], 'unknown command: http'],
+    ['agent', ['http'], 'http needs TARGET'],
     ['agent', ['--no-check'], 'unknown option: --no-check'],
     ['agent', ['a\u001b[31m\nb'], 'unknown command: a [31m b'],
   ]

@@ -9,6 +9,7 @@ import { FailureLog } from '../../src/client/failure-log.ts'
 import type { Route } from '../../src/client/forward.ts'
 import type { LogFields, Logger } from '../../src/log.ts'
 import type { Ack } from '../../src/protocol/messages.ts'
+import type { Dial } from '../../src/transport/transport.ts'
 import { duplexPair } from '../support/duplex-pair.ts'
 import { admitted, FakeGateway, refusal } from './fake-gateway.ts'
 
@@ -325,6 +326,46 @@ t.test('an agent', async (t) => {
   })
 })
 
+t.test('several gateways are tried in turn', async (t) => {
+  const dialled: string[] = []
+  const reachable = new Set(['b', 'c'])
+  const up: FakeGateway[] = []
+  const gateways = ['a', 'b', 'c'].map((address) => ({
+    address,
+    proxy: address === 'b' ? 'http://proxy:3128' : undefined,
+    dial: async () => {
+      dialled.push(address)
+      if (!reachable.has(address)) throw new Error(`${address} is away`)
+      const [near, far] = duplexPair()
+      up.push(new FakeGateway(far))
+      return near
+    },
+  }))
+  const { agent, lines } = start(t, { gateways })
+  t.teardown(() => up.forEach((gateway) => void gateway.session.destroy()))
+
+  await reaches(agent, 'connected')
+  t.same(dialled, ['a', 'b'], 'the next one at once')
+  t.match(lines, [
+    { message: 'connecting', gateway: 'a' },
+    { message: 'cannot connect', gateway: 'a', reason: /a is away/ },
+    { message: 'connecting', gateway: 'b', proxy: 'http://proxy:3128' },
+    { message: 'connected', gateway: 'b' },
+  ])
+
+  up[0]?.session.destroy()
+  await reaches(agent, 'waiting')
+  t.same(dialled.splice(0), ['a', 'b'], 'after a loss there is a pause')
+  reachable.clear()
+  t.clock.advance(1_000)
+  await until(() => dialled.length === 3 && agent.status().state === 'waiting')
+  t.same(dialled.splice(0), ['c', 'a', 'b'], 'all of them before the next pause')
+  reachable.add('a')
+  t.clock.advance(4_000)
+  await reaches(agent, 'connected')
+  t.same(dialled, ['c', 'a'])
+})
+
 t.test('the signal ends an agent', async (t) => {
   t.test('that has not started', async (t) => {
     const { run, gateways } = start(t, { signal: AbortSignal.abort() })
@@ -397,6 +438,8 @@ t.test('the signal ends an agent', async (t) => {
 })
 
 interface StartOptions extends Partial<AgentOptions> {
+  dial?: Dial
+  gateway?: string
   /** Of one gateway after another; `undefined` is no answer. The last one stays. */
   acks?: (Ack | undefined)[]
   onDial?: () => void
@@ -407,23 +450,31 @@ interface StartOptions extends Partial<AgentOptions> {
 /** A running agent that meets a new gateway at each dial, under a clock that stands still. */
 function start(t: Test, options: StartOptions = {}) {
   t.clock.enter()
-  const { acks = [admitted], onDial, onGateway, signal, ...agentOptions } = options
+  const {
+    acks = [admitted],
+    onDial,
+    onGateway,
+    signal,
+    gateway: address,
+    ...agentOptions
+  } = options
   const { log, lines } = recorder()
   const gateways: FakeGateway[] = []
   const controller = new AbortController()
+  const dial = async () => {
+    onDial?.()
+    const [near, far] = duplexPair()
+    const gateway = new FakeGateway(far, acks[Math.min(gateways.length, acks.length - 1)])
+    gateways.push(gateway)
+    onGateway?.(gateway)
+    return near
+  }
   const agent = new Agent({
     token: () => 'the token',
     tunnels: [route],
     log,
     random: () => 0.5,
-    dial: async () => {
-      onDial?.()
-      const [near, far] = duplexPair()
-      const gateway = new FakeGateway(far, acks[Math.min(gateways.length, acks.length - 1)])
-      gateways.push(gateway)
-      onGateway?.(gateway)
-      return near
-    },
+    gateways: [{ dial: options.dial ?? dial, ...(address !== undefined && { address }) }],
     ...agentOptions,
   })
   const run = agent.run(signal ?? controller.signal)

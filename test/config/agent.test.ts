@@ -27,7 +27,7 @@ tunnels:
   t.strictSame(rest, {
     logLevel: 'info',
     logFormat: 'auto',
-    tunnelAddr: { host: 'tunnel.example.com', port: 9443 },
+    gateways: [{ host: 'tunnel.example.com', port: 9443 }],
     skipTlsVerify: true,
     tunnels: [
       {
@@ -57,7 +57,7 @@ skip_tls_verify: no
 ${tunnels}`
   const config = parse(text, { LOG_LEVEL: 'warn', LOG_FORMAT: 'json' }, '/etc/gotunnel/config.yaml')
   t.match(config, {
-    tunnelAddr: { host: '::1', port: 9443 },
+    gateways: [{ host: '::1', port: 9443 }],
     caFile: '/etc/ca.pem',
     agentId: 'office-1',
     skipTlsVerify: false,
@@ -66,6 +66,21 @@ ${tunnels}`
     logFormat: 'json',
   })
   t.equal(config.credentials.kind === 'token' && config.credentials.token.reveal(), 'aaa.bbb.ccc')
+})
+
+t.test('several gateways, each by its proxy or none', async (t) => {
+  const of = (text: string, env = {}) => {
+    const config = parse(`${text}\ntoken: aaa.bbb.ccc\n${tunnels}`, env)
+    return config.gateways.map(({ host, port, proxy }) => `${host}:${port} ${proxy?.host ?? ''}`)
+  }
+  t.strictSame(of('tunnel_addr: [a.example, b.example:443]'), ['a.example:9443 ', 'b.example:443 '])
+  const env = { HTTPS_PROXY: 'http://proxy:3128', NO_PROXY: 'b.example' }
+  t.strictSame(of('tunnel_addr: a.example, b.example', env), [
+    'a.example:9443 proxy',
+    'b.example:9443 ',
+  ])
+  t.strictSame(of('tunnel_addr: a.example\nproxy: none', env), ['a.example:9443 '])
+  t.strictSame(of('tunnel_addr: b.example\nproxy: socks5://other', env), ['b.example:9443 other'])
 })
 
 t.test('targets', async (t) => {
@@ -135,7 +150,7 @@ t.test(`\${VAR} is taken from the environment`, async (t) => {
     env,
   )
   t.match(config, {
-    tunnelAddr: { host: 'tunnel.example.com', port: 9443 },
+    gateways: [{ host: 'tunnel.example.com', port: 9443 }],
     tunnels: [{ hostname: 'app.tunnel.example.com', target: { port: 3000 } }],
     credentials: { issuer: 'gotunnel' },
   })
@@ -178,7 +193,7 @@ tunnels:
 `
   t.strictSame(problems(text), [
     'config.yaml:1:1: tunel_addr: is no key here; did you mean "tunnel_addr"?',
-    'config.yaml:1:1: tunnel_addr: is required: host:port, such as tunnel.example.com:9443',
+    'config.yaml:1:1: tunnel_addr: is required: host:port, such as tunnel.example.com:9443, or a list of them',
     'config.yaml:3:17: jwt_expire_sec: "1h": must be a whole number of seconds, 60 to 31536000',
     'config.yaml:2:13: jwt_secret: the secret is short',
     'config.yaml:14:5: tunnels[3]: must be a map of `key: value` lines',
@@ -206,7 +221,7 @@ t.test('one problem each', async (t) => {
     [`tunnel_addr: a:1\njwt_secret:\n${tunnels}`, 'jwt_secret: is required'],
     [`tunnel_addr: a:1\ntoken: secret\n${tunnels}`, 'config.yaml:2:8: token: is no token'],
     [`tunnel_addr: :9443\ntoken: a.b.c\n${tunnels}`, '":9443": must be host:port'],
-    [`tunnel_addr: [a, b]\ntoken: a.b.c\n${tunnels}`, 'tunnel_addr: must be a single value'],
+    [`tunnel_addr: [a:1, b:x]\ntoken: a.b.c\n${tunnels}`, 'number 2 of the list is not'],
     [`${head}skip_tls_verify: maybe\n${tunnels}`, '"maybe": must be true or false'],
     [`${head}tunnel_hostnames: [a]\n${tunnels}`, 'tunnel_hostnames: is gone'],
     [`${head}agent_id: a b\n${tunnels}`, 'agent_id: "a b": must be up to 64 letters'],

@@ -53,7 +53,7 @@ t.test('config.yaml.example has every key, and is a good configuration', async (
   }
   const options = { file, env: { JWT_SECRET: secret }, checkSecret: noCheck }
   const config = parseAgentConfig(text, options)
-  t.match(config, { tunnelAddr: { host: 'tunnel.example.com', port: 9443 }, skipTlsVerify: false })
+  t.match(config, { gateways: [{ host: 'tunnel.example.com', port: 9443 }], skipTlsVerify: false })
   t.equal(config.tunnels.length, 2)
 })
 

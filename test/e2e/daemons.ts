@@ -157,3 +157,32 @@ listen balancer
   await startDaemon(t, 'haproxy', ['-db', '-f', file], [port])
   return port
 }
+
+/** An HTTP proxy that wants these credentials, and lets through what goes to the port. */
+export async function startTinyproxy(
+  t: Test,
+  credentials: string,
+  toPort: number,
+): Promise<number> {
+  const port = await closedPort()
+  const file = join(temporaryDirectory(t), 'tinyproxy.conf')
+  const lines = [
+    `Port ${port}`,
+    'Listen 127.0.0.1',
+    'Timeout 600',
+    `ConnectPort ${toPort}`,
+    `BasicAuth ${credentials.replace(':', ' ')}`,
+  ]
+  writeFileSync(file, `${lines.join('\n')}\n`)
+  await startDaemon(t, 'tinyproxy', ['-d', '-c', file], [port])
+  return port
+}
+
+/** A SOCKS5 proxy that wants these credentials. */
+export async function startMicrosocks(t: Test, credentials: string): Promise<number> {
+  const port = await closedPort()
+  const [user = '', password = ''] = credentials.split(':')
+  const args = ['-i', '127.0.0.1', '-p', String(port), '-u', user, '-P', password]
+  await startDaemon(t, 'microsocks', args, [port])
+  return port
+}

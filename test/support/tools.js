@@ -11,6 +11,7 @@ const packages = {
   curl: 'curl',
   h2load: 'nghttp2-client',
   haproxy: 'haproxy',
+  microsocks: 'microsocks',
   nginx: 'nginx',
   openssl: 'openssl',
   pebble: 'pebble',
@@ -22,6 +23,7 @@ const packages = {
   scp: 'openssh-client',
   ssh: 'openssh-client',
   sshd: 'openssh-server',
+  tinyproxy: 'tinyproxy-bin',
 }
 
 /** @typedef {keyof typeof packages} Tool */
