@@ -6,7 +6,7 @@
 import type { Logger } from '../log.ts'
 import { canonicalHostname } from '../net/hostname.ts'
 import type { Budget } from './budget.ts'
-import { type Certificate, isValidAt, readCertificateFor } from './certificate.ts'
+import { type Certificate, isValidAt } from './certificate.ts'
 import { CertificateError } from './errors.ts'
 import { Failures } from './failures.ts'
 import type { Issuer } from './issuer.ts'
@@ -14,6 +14,7 @@ import { Issuing, type IssuingLimits } from './issuing.ts'
 import { Renewals } from './renewals.ts'
 import { type CertificateStatus, type IssuanceStatus, statusOf } from './status.ts'
 import type { Store } from './store.ts'
+import { StoredCertificates } from './stored-certificates.ts'
 
 export interface CertificatesOptions {
   readonly issuer?: Issuer | undefined
@@ -46,13 +47,12 @@ export interface CertificateLimits extends IssuingLimits {
 /** The certificates of one gateway: cache, gate, single flight and renewal. */
 export class Certificates {
   readonly #options: CertificatesOptions
-  readonly #log: Logger
   readonly #limits: CertificateLimits
   /** In the order of their last use. */
   readonly #memory = new Map<string, Certificate>()
   /** What is being loaded or issued; everyone who asks for the name waits for the same. */
   readonly #flights = new Map<string, Promise<Certificate | undefined>>()
-  readonly #saving = new Set<Promise<void>>()
+  readonly #stored: StoredCertificates
   readonly #failures: Failures
   /** Both undefined where nobody issues. */
   readonly #issuing: Issuing | undefined
@@ -61,11 +61,11 @@ export class Certificates {
   #isClosed = false
 
   constructor(options: CertificatesOptions) {
-    const { issuer, decide, budget, log, failures = new Failures() } = options
+    const { issuer, store, decide, budget, log, failures = new Failures() } = options
     const limits = { ...DEFAULT_LIMITS, ...options.limits }
     this.#options = options
-    this.#log = log
     this.#limits = limits
+    this.#stored = new StoredCertificates({ store, log })
     this.#failures = failures
     this.#issuing = issuer && new Issuing({ issuer, decide, failures, budget, limits, log })
     this.#renewals = issuer && new Renewals({ issuer, log })
@@ -124,14 +124,12 @@ export class Certificates {
 
   /** The operator's certificates, those in memory, and what becomes of all others that `names` has. */
   status(names: Iterable<string> = []): CertificateStatus[] {
-    return statusOf(names, {
-      own: this.#options.directory,
-      issuerId: this.#options.issuer?.id,
-      memory: this.#memory,
-      failures: this.#failures,
-      ordering: this.#issuing?.ordering() ?? new Set(),
-      nowMs: Date.now(),
-    })
+    return this.#status(names, this.#memory)
+  }
+
+  /** The same with all that are stored, which are read for it: also those that are over. */
+  async list(names: Iterable<string> = []): Promise<CertificateStatus[]> {
+    return this.#status(names, new Map([...(await this.#stored.all()), ...this.#memory]))
   }
 
   issuance(): IssuanceStatus {
@@ -150,7 +148,7 @@ export class Certificates {
     this.#isClosed = true
     this.#issuing?.close()
     await Promise.allSettled(this.#flights.values())
-    await Promise.allSettled(this.#saving)
+    await this.#stored.close()
     await this.#failures.close()
     await this.#options.budget?.close()
     await this.#options.issuer?.close?.()
@@ -163,6 +161,15 @@ export class Certificates {
   #throwIfClosed(): void {
     if (!this.#isClosed) return
     throw new CertificateError('CERT_CLOSED', 'the gateway is shutting down')
+  }
+
+  #status(names: Iterable<string>, kept: ReadonlyMap<string, Certificate>): CertificateStatus[] {
+    return statusOf(names, {
+      ...{ own: this.#options.directory, issuerId: this.#options.issuer?.id, kept },
+      failures: this.#failures,
+      ordering: this.#issuing?.ordering() ?? new Set(),
+      nowMs: Date.now(),
+    })
   }
 
   #inMemory(name: string): Certificate | undefined {
@@ -215,23 +222,11 @@ export class Certificates {
   }
 
   async #fromStore(name: string): Promise<Certificate | undefined> {
-    const certificate = await this.#stored(name)
+    const certificate = await this.#stored.load(name)
     if (certificate === undefined) return undefined
     this.#keep(name, certificate)
     this.#renewIfDue(name, certificate, Date.now())
     return certificate
-  }
-
-  async #stored(name: string): Promise<Certificate | undefined> {
-    try {
-      const pair = await this.#options.store?.load(name)
-      return pair && readCertificateFor(name, pair, Date.now())
-    } catch (error) {
-      // The certificate of an agent that has been away for long: no news at each visit.
-      if (error instanceof CertificateError && error.code === 'CERT_EXPIRED') return undefined
-      this.#log.warn('stored certificate ignored', { hostname: name, error: text(error) })
-      return undefined
-    }
   }
 
   /** A new certificate, kept and on its way into the store. */
@@ -239,7 +234,7 @@ export class Certificates {
     const certificate = await this.#issuing?.issue(name, old)
     if (certificate === undefined) return undefined
     this.#keep(name, certificate)
-    this.#save(name, certificate)
+    this.#stored.save(name, certificate)
     return certificate
   }
 
@@ -252,28 +247,16 @@ export class Certificates {
     }
   }
 
-  // Behind the handshake: a slow disk delays no visitor, and a full one takes no certificate away.
-  #save(name: string, certificate: Certificate): void {
-    const saving = (async () => {
-      try {
-        await this.#options.store?.save(name, certificate)
-      } catch (error) {
-        const fields = { hostname: name, error: text(error) }
-        this.#log.error('certificate not saved, served from memory', fields)
-      }
-    })().finally(() => this.#saving.delete(saving))
-    this.#saving.add(saving)
-  }
-
   /** Also those on the disk that nobody has asked for since we run, if their names are held. */
   async #renewAll(): Promise<void> {
     for (const [name, certificate] of this.#memory) {
       if (!isValidAt(certificate, Date.now())) this.#memory.delete(name)
       else await this.#look(name, certificate)
     }
-    for (const name of await this.#storedNames()) {
+    if (this.#issuing === undefined) return
+    for (const name of await this.#stored.names()) {
       if (this.#memory.has(name) || !this.#options.decide(name)) continue
-      const certificate = await this.#stored(name)
+      const certificate = await this.#stored.load(name)
       if (certificate !== undefined) await this.#look(name, certificate)
     }
   }
@@ -281,16 +264,6 @@ export class Certificates {
   async #look(name: string, certificate: Certificate): Promise<void> {
     if (this.#options.decide(name)) await this.#renewals?.ask(name, certificate, Date.now())
     this.#renewIfDue(name, certificate, Date.now())
-  }
-
-  async #storedNames(): Promise<readonly string[]> {
-    if (this.#issuing === undefined) return []
-    try {
-      return (await this.#options.store?.list()) ?? []
-    } catch (error) {
-      this.#log.warn('stored certificates are not looked through', { error: text(error) })
-      return []
-    }
   }
 
   /** Gets the next certificate in the background; this one is shown until it is there. */
@@ -317,8 +290,4 @@ const RENEW_EVERY_MS = 10 * 60_000
 
 function refused(reason: string): CertificateError {
   return new CertificateError('CERT_REFUSED', reason)
-}
-
-function text(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -25,8 +25,7 @@ export class DevelopmentIssuer implements Issuer {
   readonly #caKey: CryptoKey
 
   private constructor(caPath: string, caPem: string, caKey: CryptoKey) {
-    const fingerprint = new X509Certificate(caPem).fingerprint256.replaceAll(':', '')
-    this.storeName = `development-${fingerprint.slice(0, 16).toLowerCase()}`
+    this.storeName = developmentStoreName(caPem)
     this.caPath = caPath
     this.#caPem = caPem
     this.#caKey = caKey
@@ -92,6 +91,12 @@ export class DevelopmentIssuer implements Issuer {
     })
     return { key: toPem(keys.privateKey), chain: `${leaf.toString('pem')}\n` }
   }
+}
+
+/** The folder for what this CA issued: nothing of another one is served. */
+export function developmentStoreName(caPem: string): string {
+  const fingerprint = new X509Certificate(caPem).fingerprint256.replaceAll(':', '')
+  return `development-${fingerprint.slice(0, 16).toLowerCase()}`
 }
 
 const P256 = { name: 'ECDSA', namedCurve: 'P-256' } as const

@@ -21,6 +21,8 @@ export type CertificateErrorCode =
   | 'CERT_NOT_WANTED'
   /** A certificate was asked for by command, and may not be made: the message says why. */
   | 'CERT_REFUSED'
+  /** No socket for commands could be made in the directory; the gateway goes on without. */
+  | 'CERT_SOCKET_FAILED'
   /** As many names of one registered domain got certificates as may in 7 days. */
   | 'CERT_OVER_BUDGET'
   /** The certificates were asked for after `close()`, or were being made when it was called. */

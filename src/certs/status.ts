@@ -15,15 +15,16 @@ export interface CertificateStatus {
    * - `ordering`: it is being made, for the first time
    * - `valid`
    * - `renewing`: valid, and the next one is being made
+   * - `expired`: the last one is over; the next is made when a visitor asks for it
    * - `failing`: the last try to get one failed; `failure` says why. An older one may still be valid
    */
   readonly state: CertificateState
-  /** Of the certificate that is shown; undefined where there is none. */
+  /** Of the last certificate; undefined where there was none. */
   readonly notAfterMs?: number | undefined
   readonly failure?: CertificateFailure
 }
 
-export type CertificateState = 'none' | 'ordering' | 'valid' | 'renewing' | 'failing'
+export type CertificateState = 'none' | 'ordering' | 'valid' | 'renewing' | 'expired' | 'failing'
 
 export interface CertificateFailure {
   readonly kind: FailureKind
@@ -41,7 +42,7 @@ export interface IssuanceStatus extends IssuingCounters {
 interface Known {
   readonly own: { list(): readonly Certificate[] } | undefined
   readonly issuerId: string | undefined
-  readonly memory: ReadonlyMap<string, Certificate>
+  readonly kept: ReadonlyMap<string, Certificate>
   readonly failures: Failures
   readonly ordering: ReadonlySet<string>
   readonly nowMs: number
@@ -53,20 +54,23 @@ export function statusOf(names: Iterable<string>, known: Known): CertificateStat
     names.map((name) => ({ name, source: 'operator', state: 'valid' as const, notAfterMs })),
   )
   const isCovered = (name: string) => own.some((one) => matchesHostname(one.name, name))
-  const { memory, failures, ordering } = known
-  const all = new Set([...memory.keys(), ...ordering, ...failures.names(), ...names])
+  const { kept, failures, ordering } = known
+  const all = new Set([...kept.keys(), ...ordering, ...failures.names(), ...names])
   const issued = [...all].filter((name) => !isCovered(name)).map((name) => one(name, known))
   return [...own, ...issued]
 }
 
 function one(name: string, known: Known): CertificateStatus {
-  const { issuerId: source = 'store', memory, failures, ordering, nowMs } = known
-  const notAfterMs = memory.get(name)?.notAfterMs
+  const { issuerId: source = 'store', kept, failures, ordering, nowMs } = known
+  const notAfterMs = kept.get(name)?.notAfterMs
   const isValid = notAfterMs !== undefined && notAfterMs > nowMs
   const failure = failures.of(name)
-  const facts = { name, source, ...(isValid && { notAfterMs }) }
+  const facts = { name, source, ...(notAfterMs !== undefined && { notAfterMs }) }
   if (ordering.has(name)) return { ...facts, state: isValid ? 'renewing' : 'ordering' }
-  if (failure === undefined) return { ...facts, state: isValid ? 'valid' : 'none' }
-  const { kind, reason, retryAtMs: nextTryAtMs } = failure
-  return { ...facts, state: 'failing', failure: { kind, reason, nextTryAtMs } }
+  if (failure !== undefined) {
+    const { kind, reason, retryAtMs: nextTryAtMs } = failure
+    return { ...facts, state: 'failing', failure: { kind, reason, nextTryAtMs } }
+  }
+  if (isValid) return { ...facts, state: 'valid' }
+  return { ...facts, state: notAfterMs === undefined ? 'none' : 'expired' }
 }

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { CertificateDirectory } from '../certs/certificate-directory.ts'
 import { Certificates, type CertificatesOptions } from '../certs/certificates.ts'
+import type { CommandSocket } from '../certs/command-socket.ts'
 import { Failures } from '../certs/failures.ts'
 import { FileStore } from '../certs/file-store.ts'
 import type { AcmeCa } from '../config/acme.ts'
@@ -38,6 +39,30 @@ export async function openCertificates(
     make: (decide) => new Certificates({ ...options, directory, decide, log }),
     challenges,
     close: async () => directory?.close(),
+  }
+}
+
+/** Where `gotunnel-server certs` finds us. The gateway goes on without, and says so. */
+export async function openCommands(
+  { acmeCache, acmeEnv }: ServerConfig,
+  certificates: Certificates,
+  names: () => Iterable<string>,
+  log: Logger,
+): Promise<CommandSocket | undefined> {
+  if (acmeEnv === 'off') return undefined // and no ACME_CACHE
+  const { CommandSocket } = await import('../certs/command-socket.ts')
+  try {
+    return await CommandSocket.open(acmeCache, {
+      list: async () => ({
+        issuance: certificates.issuance(),
+        certificates: await certificates.list(names()),
+      }),
+      hasAtHand: (name) => certificates.hasAtHand(name),
+      order: (name, options) => certificates.order(name, options),
+    })
+  } catch (error) {
+    log.warn('gotunnel-server certs cannot reach this gateway', { error: (error as Error).message })
+    return undefined
   }
 }
 

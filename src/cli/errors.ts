@@ -1,6 +1,9 @@
 import { CodedError } from '../errors.ts'
 
-/** - `CLI_USAGE`: the command line is wrong; the message says what. */
-export type CliErrorCode = 'CLI_USAGE'
+export type CliErrorCode =
+  /** The command line is wrong; the message says what. */
+  | 'CLI_USAGE'
+  /** A command for the gateway that runs, and none does, or it cannot be asked. */
+  | 'CLI_NO_GATEWAY'
 
 export class CliError extends CodedError<CliErrorCode> {}

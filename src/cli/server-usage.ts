@@ -59,6 +59,24 @@ export const serverUsage = {
       argument: '[TOKEN]',
       options: [envFile],
     },
+    {
+      name: 'certs',
+      summary: 'List the certificates: until when they are good, and what goes on with them.',
+      options: [envFile],
+    },
+    {
+      name: 'certs issue',
+      summary:
+        'Have the running gateway get a certificate now, for a name whose agent is connected.',
+      argument: 'NAME',
+      options: [envFile],
+    },
+    {
+      name: 'certs renew',
+      summary: 'The same, although there is one.',
+      argument: 'NAME',
+      options: [envFile],
+    },
   ],
   examples: [
     {

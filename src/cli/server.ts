@@ -26,6 +26,18 @@ await main({
       const { inspectToken } = await import('./token.ts')
       await inspectToken(invocation)
     },
+    async certs(invocation) {
+      const { printCertificates } = await import('./certs.ts')
+      await printCertificates(invocation)
+    },
+    async 'certs issue'(invocation) {
+      const { issueCertificate } = await import('./certs.ts')
+      await issueCertificate(invocation)
+    },
+    async 'certs renew'(invocation) {
+      const { renewCertificate } = await import('./certs.ts')
+      await renewCertificate(invocation)
+    },
   },
 })
 
@@ -45,7 +57,7 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
   }
 
   const { Gateway } = await import('../server/gateway.ts')
-  const { openCertificates } = await import('./certificates.ts')
+  const { openCertificates, openCommands } = await import('./certificates.ts')
   const opened = await openCertificates(config, log, programVersion())
   let certificates: Certificates | undefined
   const revocations = await openRevocations(config, log)
@@ -61,6 +73,8 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
     log,
   })
   await gateway.start()
+  const names = () => gateway.status().certificates.map(({ name }) => name)
+  const commands = certificates && (await openCommands(config, certificates, names, log))
   logAddresses(gateway.addresses, config, log)
   // Not by the first agent's handshake, which waits 10 s. What goes wrong is logged.
   for (const name of [config.tunnelHost, config.gatewayHost]) {
@@ -68,6 +82,7 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
   }
 
   await stopped(life)
+  await commands?.close()
   await gateway.close()
   await opened.close()
   await revocations?.close()

@@ -1,5 +1,7 @@
 /** Where certificates come from: the fields, and what of them goes together. */
-import { optional, type Values, withDefault } from './field.ts'
+import { type Environment, fromEnvironment } from './environment.ts'
+import { type Position, Problems } from './errors.ts'
+import { optional, readFields, type Values, withDefault } from './field.ts'
 import {
   choice,
   email,
@@ -106,4 +108,15 @@ export function checkCertificates(
     const [given, missing] = acmeEabKid === undefined ? ['HMAC', 'KID'] : ['KID', 'HMAC']
     complain(`ACME_EAB_${given}`, `needs ACME_EAB_${missing} beside it`)
   }
+}
+
+/** What `gotunnel-server certs` needs to know. @throws ConfigError CONFIG_INVALID, with all that is wrong. */
+export function parseCertificateConfig(
+  env: Environment,
+  positionOf?: (key: string) => Position | undefined,
+): CertificateValues {
+  const problems = new Problems()
+  const values = readFields(certificateFields, fromEnvironment(env, positionOf), problems)
+  problems.throwIfAny()
+  return values as CertificateValues
 }

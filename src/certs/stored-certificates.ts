@@ -1,0 +1,79 @@
+import type { Logger } from '../log.ts'
+import { type Certificate, readCertificate, readCertificateFor } from './certificate.ts'
+import { CertificateError } from './errors.ts'
+import type { KeyAndChain } from './issuer.ts'
+import type { Store } from './store.ts'
+
+/** The store, as far as what is in it can be served: what is broken is logged and passed over. */
+export class StoredCertificates {
+  readonly #store: Store | undefined
+  readonly #log: Logger
+  readonly #saving = new Set<Promise<void>>()
+
+  constructor({ store, log }: { store: Store | undefined; log: Logger }) {
+    this.#store = store
+    this.#log = log
+  }
+
+  /** What can be shown for the name now. Never rejects. */
+  load(name: string): Promise<Certificate | undefined> {
+    return this.#load(name, (pair) => readCertificateFor(name, pair, Date.now()))
+  }
+
+  /** By name: also those that are over. Never rejects. */
+  async all(): Promise<Map<string, Certificate>> {
+    const all = new Map<string, Certificate>()
+    for (const name of await this.names()) {
+      const certificate = await this.#load(name, readCertificate)
+      if (certificate !== undefined) all.set(name, certificate)
+    }
+    return all
+  }
+
+  /** Never rejects. */
+  async names(): Promise<readonly string[]> {
+    try {
+      return (await this.#store?.list()) ?? []
+    } catch (error) {
+      this.#log.warn('stored certificates are not looked through', { error: text(error) })
+      return []
+    }
+  }
+
+  /** Behind the handshake: a slow disk delays no visitor, and a full one takes no certificate away. */
+  save(name: string, pair: KeyAndChain): void {
+    const saving = (async () => {
+      try {
+        await this.#store?.save(name, pair)
+      } catch (error) {
+        const fields = { hostname: name, error: text(error) }
+        this.#log.error('certificate not saved, served from memory', fields)
+      }
+    })().finally(() => this.#saving.delete(saving))
+    this.#saving.add(saving)
+  }
+
+  /** Waits for what is being saved. */
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#saving)
+  }
+
+  async #load(
+    name: string,
+    read: (pair: KeyAndChain) => Certificate,
+  ): Promise<Certificate | undefined> {
+    try {
+      const pair = await this.#store?.load(name)
+      return pair && read(pair)
+    } catch (error) {
+      // The certificate of an agent that has been away for long: no news at each visit.
+      if (error instanceof CertificateError && error.code === 'CERT_EXPIRED') return undefined
+      this.#log.warn('stored certificate ignored', { hostname: name, error: text(error) })
+      return undefined
+    }
+  }
+}
+
+function text(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
