@@ -26,6 +26,15 @@ export function isExpired(identity: Identity, nowSec: number): boolean {
   return expiresAtSec !== undefined && nowSec >= expiresAtSec
 }
 
+/**
+ * Who that is, to tell it from others over the tokens it has one after the other: the name its tokens are made
+ * for, else this very token; and all who have the shared secret are one, as each can be any of them.
+ */
+export function bearerOf({ subject, tokenId }: Identity): string {
+  if (subject !== undefined) return `name:${subject}`
+  return tokenId === undefined ? 'secret' : `token:${tokenId}`
+}
+
 /** What the payload of a token says, whether or not anybody has verified it. @throws AuthError AUTH_TOKEN_INVALID */
 export function identityOf(payload: unknown): Identity {
   if (!isObject(payload)) throw tokenInvalid('its payload is not a JSON object')

@@ -43,14 +43,14 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
 
   const { Agent } = await import('../client/agent.ts')
   const { hostname: machineName } = await import('node:os')
-  const { randomUUID } = await import('node:crypto')
+  const { deriveAgentId } = await import('./agent-id.ts')
   const agent = new Agent({
     gateways: await gatewaysOf(config, ca),
     token: await tokenSource(config),
     tokenLife: await tokenLife(config),
     tunnels: routes,
     agent: {
-      id: config.agentId ?? randomUUID(),
+      id: config.agentId ?? deriveAgentId(invocation),
       name: machineName(),
       version: programVersion(),
       platform: `${process.platform}-${process.arch}`,

@@ -14,9 +14,15 @@ export const exitCodes: readonly { code: ExitCode; doc: string }[] = [
 export function exitCodeOf(error: unknown): ExitCode {
   const code = codeOf(error)
   if (code === 'CLI_USAGE' || code.startsWith('CONFIG_')) return ExitCode.Usage
-  if (code === 'CLIENT_REFUSED' || code === 'CLIENT_ENDED') return ExitCode.Refused
+  if (finalCodes.has(code)) return ExitCode.Refused
   return ExitCode.Failed
 }
+
+const finalCodes: ReadonlySet<string> = new Set([
+  'CLIENT_REFUSED',
+  'CLIENT_ENDED',
+  'CLIENT_REPLACED',
+])
 
 function codeOf(error: unknown): string {
   const code = (error as { code?: unknown } | null | undefined)?.code

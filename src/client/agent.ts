@@ -1,16 +1,15 @@
 import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import type { Logger } from '../log.ts'
-import { formatHostPort } from '../net/address.ts'
 import type { AgentInfo } from '../protocol/messages.ts'
-import type { Addresses } from '../protocol/proxy-protocol.ts'
+import { AgentLog } from './agent-log.ts'
 import { attemptAfter, nextDelayMs } from './backoff.ts'
 import { ClientError, type Refusal } from './errors.ts'
 import { type TokenLife, warnBeforeExpiry } from './expiry-warning.ts'
-import { FailureLog } from './failure-log.ts'
 import type { Route } from './forward.ts'
 import { type AgentGateway, Turns } from './gateways.ts'
 import { Tunnel } from './tunnel.ts'
+import { delay, untilLeaving } from './until.ts'
 
 export interface AgentOptions {
   /** At least one; they are tried in turn. */
@@ -64,8 +63,7 @@ export interface AgentEvents {
 /** Keeps one tunnel up: dials, registers, serves until the tunnel is lost, waits, and tries again, for ever. */
 export class Agent extends EventEmitter<AgentEvents> {
   readonly #options: AgentOptions
-  readonly #log: Logger
-  readonly #failures: FailureLog
+  readonly #log: AgentLog
   readonly #turns: Turns
   readonly #graceMs: number
   readonly #random: () => number
@@ -78,9 +76,8 @@ export class Agent extends EventEmitter<AgentEvents> {
   constructor(options: AgentOptions) {
     super()
     this.#options = options
-    this.#log = options.log
-    this.#failures = new FailureLog(options.log)
     this.#turns = new Turns(options.gateways)
+    this.#log = new AgentLog(options.log, this.#turns)
     this.#graceMs = options.graceMs ?? 10_000
     this.#random = options.random ?? Math.random
   }
@@ -103,12 +100,12 @@ export class Agent extends EventEmitter<AgentEvents> {
   /**
    * Runs until the signal aborts; resolves when the streams that ran then have finished, or were cut
    * off after `graceMs`.
-   * @throws ClientError CLIENT_REFUSED or CLIENT_ENDED when trying again could change nothing; also what `token` throws,
-   *   and ProtocolError PROTOCOL_LINE_TOO_LONG when no gateway would read so many tunnels.
+   * @throws ClientError CLIENT_REFUSED, CLIENT_ENDED or CLIENT_REPLACED when trying again could change nothing;
+   *   also what `token` throws, and ProtocolError PROTOCOL_LINE_TOO_LONG when no gateway would read so many tunnels.
    */
   async run(signal: AbortSignal): Promise<void> {
     const { tokenLife } = this.#options
-    const stopWarning = tokenLife && warnBeforeExpiry(tokenLife, this.#log)
+    const stopWarning = tokenLife && warnBeforeExpiry(tokenLife, this.#options.log)
     try {
       for (let attempt = 0; !signal.aborted; ) {
         const upMs = await this.#runOnce(signal)
@@ -126,8 +123,7 @@ export class Agent extends EventEmitter<AgentEvents> {
 
   async #close(): Promise<void> {
     this.#enter('closing')
-    const { streams } = this.status()
-    if (streams > 0) this.#log.info('closing', { streams, graceMs: this.#graceMs })
+    this.#log.closing(this.status().streams, this.#graceMs)
     await Promise.all([...this.#tunnels].map((tunnel) => tunnel.close(this.#graceMs)))
     this.#enter('idle')
   }
@@ -137,7 +133,7 @@ export class Agent extends EventEmitter<AgentEvents> {
     let tunnel: Tunnel
     try {
       this.#enter('connecting')
-      this.#log.info('connecting', this.#fields())
+      this.#log.connecting()
       tunnel = await this.#connect(signal)
     } catch (error) {
       this.#failed(error, signal)
@@ -162,8 +158,8 @@ export class Agent extends EventEmitter<AgentEvents> {
           transport,
           token: token(),
           routes,
-          onFailure: (error, route) => this.#failures.add(error, route),
-          onConnection: (route, visitor) => this.#served(route, visitor),
+          onFailure: (error, route) => this.#log.notServed(error, route),
+          onConnection: (route, visitor) => this.#log.served(route, visitor),
           ...(agent !== undefined && { agent }),
           ...(maxStreams !== undefined && { maxStreams }),
         },
@@ -195,8 +191,7 @@ export class Agent extends EventEmitter<AgentEvents> {
     if (!(error instanceof ClientError)) throw error
     this.#lastError = error
     if (error.refusal?.isFinal && !this.#isUntimely(error.refusal)) throw error
-    const message = error.refusal === undefined ? 'cannot connect' : 'refused'
-    this.#log.warn(message, this.#fields(error))
+    this.#log.notConnected(error)
   }
 
   /**
@@ -210,79 +205,23 @@ export class Agent extends EventEmitter<AgentEvents> {
   #connected(tunnel: Tunnel): void {
     this.#current = { tunnel, sinceMs: Date.now() }
     this.#enter('connected')
-    const { ports } = tunnel
-    this.#log.info('connected', {
-      ...this.#fields(),
-      session: tunnel.sessionId,
-      tunnels: Object.fromEntries(
-        this.#options.tunnels.map(({ hostname, target }) => [hostname, target.text]),
-      ),
-      ...(ports.size > 0 && { ports: Object.fromEntries(ports) }),
-    })
-    this.#warnOfLack(tunnel)
+    this.#log.connected(tunnel, this.#options.tunnels)
   }
 
-  /** A gateway that is older takes no notice of what it does not know. */
-  #warnOfLack(tunnel: Tunnel): void {
-    const { tunnels } = this.#options
-    for (const { hostname, listenPort } of tunnels) {
-      if (listenPort === undefined || tunnel.ports.has(hostname)) continue
-      this.#log.warn('the gateway gave no public port: it may be too old for listen_port', {
-        hostname,
-        listenPort,
-      })
-    }
-    for (const { hostname, target, protocol } of tunnels) {
-      if (protocol === undefined || tunnel.hasCapability('target-protocol')) continue
-      this.#log.warn('the gateway is too old for targets that speak HTTP/2: it will use HTTP/1.1', {
-        hostname,
-        target: target.text,
-      })
-    }
-    const isAsked = tunnels.some(({ proxyProtocol }) => proxyProtocol !== undefined)
-    if (isAsked && !tunnel.hasCapability('proxy-preamble')) {
-      this.#log.warn('the gateway does not tell who its visitors are: PROXY headers cannot either')
-    }
-  }
-
-  #served({ hostname, target }: Route, visitor: Addresses | undefined): void {
-    this.#log.debug('a connection', {
-      hostname,
-      target: target.text,
-      ...(visitor && {
-        visitor: formatHostPort({ host: visitor.remoteAddress, port: visitor.remotePort }),
-      }),
-    })
-  }
-
+  /** @throws ClientError where another try could change nothing. */
   #lost(tunnel: Tunnel, upMs: number): void {
-    const upSec = Math.round(upMs / 1000)
-    if (tunnel.error === undefined) {
-      this.#log.info('the gateway is leaving', { upSec, streams: tunnel.streamCount })
-      return
-    }
+    if (tunnel.isReplaced) throw replaced()
+    if (tunnel.error === undefined) return this.#log.left(tunnel, upMs)
     this.#lastError = tunnel.error
     if (tunnel.error.refusal?.isFinal) throw tunnel.error
-    this.#log.warn('connection lost', { ...this.#fields(tunnel.error), upSec })
+    this.#log.lost(tunnel.error, upMs)
   }
 
   async #wait(attempt: number, signal: AbortSignal): Promise<void> {
     const delayMs = nextDelayMs({ attempt, random: this.#random() })
     this.#enter('waiting')
-    this.#log.info('next try', { delayMs })
+    this.#log.waiting(delayMs)
     await delay(delayMs, signal)
-  }
-
-  #fields(error?: ClientError): Record<string, unknown> {
-    const { address: gateway, proxy } = this.#turns.current
-    return {
-      ...(gateway !== undefined && { gateway }),
-      ...(proxy !== undefined && { proxy }),
-      ...(error !== undefined && {
-        code: error.refusal?.code ?? error.code,
-        reason: error.message,
-      }),
-    }
   }
 
   #enter(state: AgentState): void {
@@ -292,32 +231,8 @@ export class Agent extends EventEmitter<AgentEvents> {
   }
 }
 
-/** Until the tunnel takes no more streams, or the signal aborts. */
-function untilLeaving(tunnel: Tunnel, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (tunnel.isLeaving || signal.aborted) return resolve()
-    tunnel.once('leave', done).once('close', done)
-    signal.addEventListener('abort', done)
-
-    function done(): void {
-      tunnel.off('leave', done).off('close', done)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-  })
-}
-
-/** Ends early, and without an error, when the signal aborts. */
-function delay(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve()
-    const timer = setTimeout(done, ms)
-    signal.addEventListener('abort', done)
-
-    function done(): void {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-  })
+function replaced(): ClientError {
+  const text =
+    'another agent with the same token and agent_id has taken over; if it was not meant to, give each one an agent_id of its own'
+  return new ClientError('CLIENT_REPLACED', text)
 }

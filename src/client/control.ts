@@ -16,6 +16,8 @@ import { ClientError, type ClientErrorCode } from './errors.ts'
 export interface ControlEvents {
   /** The gateway has admitted us. */
   admit: [ack: Ack]
+  /** Another session of ours has taken over; the gateway's go-away follows. */
+  replaced: []
   /** The tunnel must end: the gateway refused us, broke the protocol, fell silent, or ended the stream. Once. */
   failure: [error: ClientError]
 }
@@ -69,6 +71,7 @@ export class Control extends EventEmitter<ControlEvents> {
     if (this.#state === 'ended') return
     if (message.type === 'ack' && this.#state === 'registering') this.#answered(message)
     else if (message.type === 'ping') this.#heartbeat()
+    else if (message.type === 'replaced') this.emit('replaced')
     else if (message.type === 'end') this.#fail(ended(message))
   }
 

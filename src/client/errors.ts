@@ -7,6 +7,8 @@ export type ClientErrorCode =
   | 'CLIENT_REFUSED'
   /** The gateway ended the session and said why; `refusal` has it, and whether trying again can help. */
   | 'CLIENT_ENDED'
+  /** Another agent with our token and our id has taken over. */
+  | 'CLIENT_REPLACED'
   /** The gateway did not answer the registration in time. */
   | 'CLIENT_NO_ANSWER'
   /** The gateway sent no heartbeat for too long. */

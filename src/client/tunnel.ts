@@ -53,6 +53,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
   readonly #forwarding: ForwardOptions
   #forwards = 0
   #ack: Ack | undefined
+  #isReplaced = false
   #isGatewayLeaving = false
   #isLeaving = false
   #isClosed = false
@@ -99,6 +100,9 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     this.#session.on('close', (error) => this.#finish(error))
     this.#control = new Control(this.#session.open(), register)
     this.#control.on('admit', (ack) => this.#admitted(ack))
+    this.#control.on('replaced', () => {
+      this.#isReplaced = true
+    })
     this.#control.on('failure', (error) => {
       // Where the whole session was lost, its own event tells why.
       if (!this.#session.isClosed) this.destroy(error)
@@ -133,6 +137,11 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
   /** Whether no more streams can come. */
   get isLeaving(): boolean {
     return this.#isLeaving || this.#isClosed
+  }
+
+  /** Whether another session with our token and id has taken our names over. */
+  get isReplaced(): boolean {
+    return this.#isReplaced
   }
 
   get isClosed(): boolean {

@@ -70,7 +70,11 @@ export const credentialFields = {
     'How long a token is valid. A new one is signed for each connection.',
   ),
   token: optional('token', token, 'A token to present, in place of `jwt_secret`.'),
-  agentId: optional('agent_id', identifier, 'Name of this agent. Not set: made at each start.'),
+  agentId: optional(
+    'agent_id',
+    identifier,
+    'By what the gateway knows this agent again, so that it takes its names over from its last session. No two agents with the same credentials may have the same. Not set: made of this machine and the path of this file.',
+  ),
 }
 
 export interface ConnectionOptions {

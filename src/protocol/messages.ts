@@ -30,7 +30,7 @@ export { type AckCode, AckError, explainRefusal, isFinalRefusal } from './refusa
 
 /** A control message: one JSON object on one line (docs/wire.md, "The control stream"). */
 export type Message = KnownMessage | Unknown
-export type KnownMessage = Register | Ack | Ping | Pong | End
+export type KnownMessage = Register | Ack | Ping | Pong | Replaced | End
 
 /** The agent's first message: who it is and what it offers. */
 export interface Register {
@@ -84,6 +84,13 @@ export interface Pong {
   readonly type: 'pong'
   /** Unix time in milliseconds. */
   readonly ts: number
+}
+
+/** From the gateway, to agents with the capability `take-over`: another session of the agent has its names now. */
+export interface Replaced {
+  readonly type: 'replaced'
+  /** The gateway's name for that one. */
+  readonly session: string
 }
 
 /** From the gateway, to agents with the capability `end-reason`: why it ends the session now. */
@@ -140,6 +147,8 @@ export function parseMessage(line: string): Message {
     case 'ping':
     case 'pong':
       return { type, ts: readInteger(message.ts, `${type}.ts`) }
+    case 'replaced':
+      return { type, session: readText(message.session, 'replaced.session') }
     case 'end':
       return {
         type,

@@ -6,6 +6,8 @@ export const CAPABILITIES = [
   'listen-port',
   /** The gateway says why it ends a session (docs/wire.md, "`end`"). */
   'end-reason',
+  /** The gateway says when another session of the same agent has taken over (docs/wire.md, "`replaced`"). */
+  'take-over',
   /** Tunnels may name what their target speaks (docs/wire.md, "`register`"). */
   'target-protocol',
 ] as const

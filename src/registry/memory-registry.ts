@@ -1,6 +1,8 @@
 import { EventEmitter } from 'node:events'
 import { RegistryError } from './errors.ts'
+import { isSameAgent } from './owner.ts'
 import type { Claim, Registry, RegistryEvents } from './registry.ts'
+import { Reservations } from './reservations.ts'
 
 /**
  * The registry of one gateway, in its memory. Lookup is one step whatever the number of names,
@@ -20,6 +22,7 @@ export class MemoryRegistry<C extends Claim<unknown>>
 {
   readonly #byName = new Map<string, C>()
   readonly #byHolder = new Map<C['holder'], Map<string, C>>()
+  readonly #reserved = new Reservations()
   readonly #untold: [event: 'claim' | 'release', claim: C][] = []
   #isTelling = false
 
@@ -30,25 +33,23 @@ export class MemoryRegistry<C extends Claim<unknown>>
   claim(claims: readonly C[]): void {
     const wanted = new Map<string, C>()
     for (const claim of claims) {
-      const held = wanted.get(claim.name) ?? this.#byName.get(claim.name)
-      if (held !== undefined && held.holder !== claim.holder) throw nameTaken(claim.name)
+      if (!this.#isOpenTo(claim, wanted.get(claim.name))) throw nameTaken(claim.name)
       wanted.set(claim.name, claim)
     }
     // Nothing was touched so far, and nothing fails from here on.
-    for (const claim of wanted.values()) {
-      if (!this.#byName.has(claim.name)) this.#untold.push(['claim', claim])
-      this.#byName.set(claim.name, claim)
-      this.#claimsOf(claim.holder).set(claim.name, claim)
-    }
+    for (const claim of wanted.values()) this.#take(claim)
     this.#tell()
   }
 
   release(holder: C['holder']): void {
-    const claims = this.#byHolder.get(holder)
-    if (claims === undefined) return
-    this.#byHolder.delete(holder)
-    for (const claim of claims.values()) {
-      this.#byName.delete(claim.name)
+    for (const claim of this.#drop(holder)) this.#untold.push(['release', claim])
+    this.#tell()
+  }
+
+  reserve(holder: C['holder']): void {
+    const nowMs = performance.now()
+    for (const claim of this.#drop(holder)) {
+      this.#reserved.add(claim.name, claim.owner, nowMs)
       this.#untold.push(['release', claim])
     }
     this.#tell()
@@ -60,6 +61,36 @@ export class MemoryRegistry<C extends Claim<unknown>>
 
   [Symbol.iterator](): IterableIterator<C> {
     return this.#byName.values()
+  }
+
+  /** `rival` is an earlier claim of the same call. */
+  #isOpenTo(claim: C, rival: C | undefined): boolean {
+    if (rival !== undefined) return rival.holder === claim.holder
+    const held = this.#byName.get(claim.name)
+    if (held === undefined) {
+      return !this.#reserved.isClosedTo(claim.owner, claim.name, performance.now())
+    }
+    return held.holder === claim.holder || isSameAgent(held.owner, claim.owner)
+  }
+
+  #take(claim: C): void {
+    const held = this.#byName.get(claim.name)
+    this.#reserved.delete(claim.name)
+    this.#byName.set(claim.name, claim)
+    this.#claimsOf(claim.holder).set(claim.name, claim)
+    if (held?.holder === claim.holder) return
+    if (held !== undefined) {
+      this.#byHolder.get(held.holder)?.delete(held.name)
+      this.#untold.push(['release', held])
+    }
+    this.#untold.push(['claim', claim])
+  }
+
+  #drop(holder: C['holder']): Iterable<C> {
+    const claims = this.#byHolder.get(holder)
+    this.#byHolder.delete(holder)
+    for (const name of claims?.keys() ?? []) this.#byName.delete(name)
+    return claims?.values() ?? []
   }
 
   #claimsOf(holder: C['holder']): Map<string, C> {
@@ -92,6 +123,6 @@ function nameTaken(name: string): RegistryError {
   return new RegistryError(
     'REGISTRY_NAME_TAKEN',
     name,
-    `${name} is held by another agent; stop that agent or choose another name`,
+    `${name} is held by another agent, or was a moment ago; stop that agent or choose another name`,
   )
 }

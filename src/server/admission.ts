@@ -1,37 +1,36 @@
 import { randomBytes } from 'node:crypto'
-import { allowsHost, type Scope } from '../auth/scope.ts'
+import { bearerOf } from '../auth/identity.ts'
 import type { MuxStream, Session } from '../mux/index.ts'
 import { type Ack, AckError, type Message } from '../protocol/messages.ts'
 import { CAPABILITIES } from '../protocol/version.ts'
-import { RegistryError } from '../registry/errors.ts'
-import type { Registry } from '../registry/registry.ts'
-import { portOfName, sshName } from './claims.ts'
+import type { Owner } from '../registry/owner.ts'
 import { readMessages, sendLast, sendMessage } from './control.ts'
-import type { TcpPorts } from './edge/tcp-ports.ts'
 import { reasonOf, ServerError } from './errors.ts'
 import { checkRevoked, identify, isFailedAttempt, type TokenPolicy } from './identify.ts'
-import { namesOf, type OfferedRoute, offeredRoutes, Refusal } from './offer.ts'
-import type { RouteStatus } from './status.ts'
+import { offeredRoutes, Refusal } from './offer.ts'
+import {
+  claim,
+  prepare,
+  type Registration,
+  type RegistrationOptions,
+  statusOf,
+} from './registration.ts'
 import { Tunnel } from './tunnel.ts'
-import type { Route } from './upstream.ts'
 
 /** For the first stream, and again for the first message on it. */
 export const registerTimeoutMs = 10_000
 /** For a refusal to leave. */
 const refusalTimeoutMs = 5_000
 
-export interface AdmissionOptions extends TokenPolicy {
-  readonly registry: Registry<Route>
-  /** Where the ports come from that agents ask for. */
-  readonly ports: Pick<TcpPorts, 'open' | 'close'>
+export interface AdmissionOptions extends TokenPolicy, RegistrationOptions {
   /** The gateway's own, which no agent may claim. */
   readonly ownNames: readonly string[]
   /** Why no agent is taken at the moment, if so. Asked when the agent has said who it is. */
-  readonly refusal?: () => Refusal | undefined
+  readonly refusal?: (owner: Owner) => Refusal | undefined
   readonly remoteAddress: string
   /** Called for a bad token; when it resolves, the agent is told. */
   readonly onFailedAttempt?: () => Promise<void>
-  /** Called in the tick an agent is admitted. */
+  /** Called in the tick an agent is admitted; it has its names by then, also from a session that it had before. */
   readonly onStart: (tunnel: Tunnel) => void
   /** Called once, in the tick the session of an admitted agent ends; its names are free by then. */
   readonly onEnd: (tunnel: Tunnel, reason: Error | undefined) => void
@@ -74,113 +73,51 @@ async function register(
   const { registry, remoteAddress } = options
   const identity = identify(message.token, options)
   const offered = offeredRoutes(message, options.ownNames)
-  checkScope(offered, identity.scope)
-  checkWelcome(session, options)
-  const ports = await openPorts(offered, options.ports, identity.scope)
+  const { agent: info = {}, capabilities } = message
+  const owner = { bearer: bearerOf(identity), agentId: info.id || undefined }
+  checkWelcome(session, owner, options)
+  const registration = await prepare(owner, offered, identity.scope, options)
 
   // From here on all in one tick, so that nothing of the agent's is there before its claims are.
-  const { agent: info = {}, capabilities } = message
   const id = randomBytes(6).toString('hex')
   const tunnel = new Tunnel({
-    ...{ id, session, control, messages },
+    ...{ id, session, control, messages, owner },
     ...{ identity, info, capabilities, remoteAddress },
   })
   try {
-    checkWelcome(session, options)
+    checkWelcome(session, owner, options)
     checkRevoked(identity, options)
-    claim(registry, tunnel, offered, ports)
+    claim(registration, tunnel, registry)
   } catch (error) {
-    options.ports.close(ports.values())
+    options.ports.close(registration.ports.values())
     throw error
   }
   // Ports that are claimed close with the release of their names.
-  tunnel.start(statusOf(offered, ports), (reason) => {
-    registry.release(tunnel)
+  tunnel.start(statusOf(registration), (reason) => {
+    if (isExpelled(reason)) registry.release(tunnel)
+    else registry.reserve(tunnel)
     options.onEnd(tunnel, reason)
   })
   // An agent that takes no new streams serves the names no more; another one may, from now on.
   session.once('goAway', () => registry.release(tunnel))
   options.onStart(tunnel)
-  sendMessage(control, ackOf(id, offered, ports))
+  sendMessage(control, ackOf(id, registration))
   return tunnel
 }
 
 /** @throws Refusal, or ServerError SERVER_CONTROL_ENDED for an agent that is leaving already. */
-function checkWelcome(session: Session, { refusal: ask }: AdmissionOptions): void {
+function checkWelcome(session: Session, owner: Owner, { refusal: ask }: AdmissionOptions): void {
   if (!session.canOpen) throw new ServerError('SERVER_CONTROL_ENDED', 'the session ended')
-  const refusal = ask?.()
+  const refusal = ask?.(owner)
   if (refusal !== undefined) throw refusal
 }
 
-/** Its ports are checked where they are opened. @throws Refusal HOST_NOT_ALLOWED, SSH_NOT_ALLOWED */
-function checkScope(offered: readonly OfferedRoute[], scope: Scope | undefined): void {
-  for (const { hostname, key, isSsh } of offered) {
-    if (hostname !== undefined && !allowsHost(scope, hostname)) {
-      throw new Refusal('HOST_NOT_ALLOWED', AckError.hostNotAllowed(key))
-    }
-    if (isSsh && scope?.ssh === false) {
-      throw new Refusal('SSH_NOT_ALLOWED', AckError.sshNotAllowed(key))
-    }
-  }
+/** Nothing is kept for one who is to stay away. */
+function isExpelled(reason: Error | undefined): boolean {
+  return reason instanceof ServerError && reason.code === 'SERVER_TOKEN_REVOKED'
 }
 
-/** The public ports by their routes' keys. @throws Refusal PORT_NOT_ALLOWED, PORT_TAKEN */
-async function openPorts(
-  offered: readonly OfferedRoute[],
-  ports: AdmissionOptions['ports'],
-  scope: Scope | undefined,
-): Promise<Map<string, number>> {
-  const wanted = offered.flatMap(({ key, listenPort }) =>
-    listenPort === undefined ? [] : [{ key, listenPort }],
-  )
-  const numbers = wanted.map(({ listenPort }) => listenPort)
-  const opened = await ports.open(numbers, scope?.ports)
-  return new Map(wanted.map(({ key }, index) => [key, opened[index] as number]))
-}
-
-/** @throws Refusal HOST_TAKEN, PORT_TAKEN, SSH_TAKEN */
-function claim(
-  registry: Registry<Route>,
-  holder: Tunnel,
-  offered: readonly OfferedRoute[],
-  ports: ReadonlyMap<string, number>,
-): void {
-  const routes = offered.flatMap((route) => {
-    const { key, mode, target, alpn, idleTimeoutMs, protocol, responseTimeoutMs } = route
-    const options = { alpn, idleTimeoutMs, protocol, responseTimeoutMs }
-    const shared = { key, mode, target, ...options, holder }
-    return namesOf(route, ports.get(key)).map((name) => ({ ...shared, name }))
-  })
-  try {
-    registry.claim(routes)
-  } catch (error) {
-    if (!(error instanceof RegistryError)) throw error
-    const name = error.claimedName
-    throw takenRefusal(name, routes.find((route) => route.name === name)?.key ?? name)
-  }
-}
-
-function takenRefusal(name: string, key: string): Refusal {
-  const port = portOfName(name)
-  if (name === sshName) return new Refusal('SSH_TAKEN', AckError.sshTaken(key))
-  if (port !== undefined) return new Refusal('PORT_TAKEN', AckError.portTaken(port))
-  return new Refusal('HOST_TAKEN', AckError.hostTaken(key))
-}
-
-function statusOf(
-  offered: readonly OfferedRoute[],
-  ports: ReadonlyMap<string, number>,
-): RouteStatus[] {
-  return offered.map(({ hostname: name, key, isSsh, mode, target }) => {
-    return { name, port: ports.get(key), isSsh, mode, target }
-  })
-}
-
-function ackOf(
-  session: string,
-  offered: readonly OfferedRoute[],
-  ports: ReadonlyMap<string, number>,
-): Ack {
+function ackOf(session: string, { offered, ports }: Registration): Ack {
   const hosts = offered.flatMap(({ hostname }) => hostname ?? [])
   const answer = { type: 'ack', ok: true, capabilities: CAPABILITIES, session, hosts } as const
   return ports.size > 0 ? { ...answer, ports } : answer

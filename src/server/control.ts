@@ -24,15 +24,29 @@ export function sendMessage(stream: Duplex, message: KnownMessage): void {
   if (stream.writable) stream.write(formatMessage(message))
 }
 
-/** Writes the last message and ends our half. It is on its way when this resolves; in a session that is stuck, after the time. */
+/** Writes it, and resolves when it is on its way; in a session that is stuck, after the time. */
+export function sendOut(stream: Duplex, message: KnownMessage, timeoutMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    if (!stream.writable) return resolve()
+    stream.write(formatMessage(message), settleOnce(stream, timeoutMs, resolve))
+  })
+}
+
+/** The same, and ends our half with it. */
 export function sendLast(stream: Duplex, message: KnownMessage, timeoutMs: number): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, timeoutMs)
-    const settle = () => {
-      clearTimeout(timer)
-      resolve()
-    }
-    stream.once('close', settle)
-    stream.end(formatMessage(message), settle)
+    stream.end(formatMessage(message), settleOnce(stream, timeoutMs, resolve))
   })
+}
+
+function settleOnce(stream: Duplex, timeoutMs: number, resolve: () => void): () => void {
+  const timer = setTimeout(settle, timeoutMs)
+  stream.once('close', settle)
+  return settle
+
+  function settle(): void {
+    clearTimeout(timer)
+    stream.off('close', settle)
+    resolve()
+  }
 }

@@ -107,7 +107,10 @@ export class Gateway {
     const ports = new TcpPorts({ allowed, bindAddress, registry, reception, tcp })
     const { jwtSecrets, requireScopedTokens, revocations } = options
     const policy = { jwtSecrets, requireScopedTokens, revocations }
-    const tunnels = new Tunnels({ registry, ports, ...policy, ownNames, limits, log })
+    const replacedGraceMs = options.shutdownGraceMs
+    const tunnels = new Tunnels({
+      ...{ registry, ports, ...policy, ownNames, limits, replacedGraceMs, log },
+    })
     const context = { registry, gatewayHost, tunnelHost, certificates, connections, counters, log }
     const agents = createAgentPort({ ...context, tunnels })
     const https = new HttpsEdge({
@@ -204,7 +207,7 @@ export class Gateway {
     // Nothing new: no connections, no agents, no requests after those that are being served.
     this.#listeners.stop()
     this.#tunnels.refuseAll()
-    this.#tcpPorts.close()
+    this.#tcpPorts.closeAll()
     this.#https.drain()
     const running = { visitors: this.#connections.openCount, agents: this.#tunnels.status().length }
     if (running.visitors > 0)

@@ -3,7 +3,8 @@ import type { Identity } from '../auth/identity.ts'
 import type { MuxStream, Session } from '../mux/index.ts'
 import type { AckCode, AgentInfo, Message } from '../protocol/messages.ts'
 import { encodePreamble } from '../protocol/preamble.ts'
-import { sendLast, sendMessage } from './control.ts'
+import type { Owner } from '../registry/owner.ts'
+import { sendLast, sendMessage, sendOut } from './control.ts'
 import { reasonOf, ServerError } from './errors.ts'
 import { Heartbeat } from './heartbeat.ts'
 import type { RouteStatus, SessionStatus } from './status.ts'
@@ -17,6 +18,7 @@ export interface AdmittedAgent {
   /** What comes on the control stream after `register`. */
   readonly messages: AsyncIterable<Message>
   readonly identity: Identity
+  readonly owner: Owner
   readonly info: AgentInfo
   readonly capabilities: readonly string[]
   readonly remoteAddress: string
@@ -32,12 +34,14 @@ export class Tunnel implements Upstream {
   readonly id: string
   readonly remoteAddress: string
   readonly identity: Identity
+  readonly owner: Owner
   readonly #agent: AdmittedAgent
   readonly #connectedSinceMs = Date.now()
   #heartbeat: Heartbeat | undefined
   #routes: readonly RouteStatus[] = []
   #openStreams = 0
   #expiry: NodeJS.Timeout | undefined
+  #isReplaced = false
   #endReason: Error | undefined
   #onDrained: (() => void) | undefined
 
@@ -45,7 +49,17 @@ export class Tunnel implements Upstream {
     this.id = agent.id
     this.remoteAddress = agent.remoteAddress
     this.identity = agent.identity
+    this.owner = agent.owner
     this.#agent = agent
+  }
+
+  get isReplaced(): boolean {
+    return this.#isReplaced
+  }
+
+  /** Data streams open now. */
+  get streamCount(): number {
+    return this.#openStreams
   }
 
   /** Begins to serve names that the registry gave it. `onEnd` is called once, in the tick the session ends. */
@@ -93,6 +107,19 @@ export class Tunnel implements Upstream {
       })
     }
     session.destroy(reason)
+  }
+
+  /** Another session of the same agent serves its names from now on; what runs here may end. */
+  async replace(by: Tunnel, graceMs: number): Promise<void> {
+    this.#isReplaced = true
+    this.#routes = []
+    const { control, capabilities } = this.#agent
+    if (capabilities.includes('take-over')) {
+      // First the reason: a go-away overtakes what is in a stream.
+      await sendOut(control, { type: 'replaced', session: by.id }, lastWordMs)
+    }
+    const text = "another session of the same agent has taken over, and this one's time is up"
+    await this.close(graceMs, new ServerError('SERVER_REPLACED', text))
   }
 
   /** Ends the session now, and tells an agent why that can hear it. */

@@ -4,6 +4,7 @@ import type { Revocations } from '../auth/revocations.ts'
 import type { LogFields, Logger } from '../log.ts'
 import { Session } from '../mux/index.ts'
 import { AckError } from '../protocol/messages.ts'
+import { isSameAgent, type Owner } from '../registry/owner.ts'
 import type { Registry } from '../registry/registry.ts'
 import { type AdmissionOptions, admit } from './admission.ts'
 import { ServerError } from './errors.ts'
@@ -21,6 +22,8 @@ export interface TunnelsOptions extends TokenPolicy {
   readonly revocations?: Revocations | undefined
   readonly ownNames: readonly string[]
   readonly limits: Pick<GatewayLimits, 'agents' | 'pendingAgents'>
+  /** How long the streams of a session may run on after another one of the same agent has taken over. */
+  readonly replacedGraceMs: number
   readonly log: Logger
 }
 
@@ -70,7 +73,7 @@ export class Tunnels {
     admit(session, {
       ...this.#options,
       remoteAddress,
-      refusal: () => this.#refusal(),
+      refusal: (owner) => this.#refusal(owner),
       onFailedAttempt: () => this.#attempts.fail(remoteAddress),
       onStart: (tunnel) => this.#started(tunnel),
       onEnd: (tunnel, reason) => this.#ended(tunnel, reason),
@@ -105,10 +108,12 @@ export class Tunnels {
     }
   }
 
-  #refusal(): Refusal | undefined {
+  #refusal(owner: Owner): Refusal | undefined {
     if (this.#isClosing) return new Refusal('SHUTTING_DOWN', AckError.shuttingDown)
     const { agents } = this.#options.limits
     if (this.#tunnels.size < agents) return undefined
+    // One that comes back does not add to them.
+    for (const tunnel of this.#tunnels) if (isSameAgent(tunnel.owner, owner)) return undefined
     return new Refusal('AGENT_LIMIT', `this gateway takes ${agents} agents, and has them`)
   }
 
@@ -123,13 +128,25 @@ export class Tunnels {
       hosts: routes.flatMap(({ name }) => name ?? []),
       ...(ports.length > 0 && { ports }),
       ...{ agentId, agentName, agentVersion },
-      ...bearerOf(tunnel),
+      ...tokenOf(tunnel),
     })
+    this.#replaceOlder(tunnel)
+  }
+
+  /** An agent has one session: the one it came with last. */
+  #replaceOlder(by: Tunnel): void {
+    const { registry, replacedGraceMs, log } = this.#options
+    for (const tunnel of this.#tunnels) {
+      if (tunnel === by || tunnel.isReplaced || !isSameAgent(tunnel.owner, by.owner)) continue
+      registry.release(tunnel)
+      log.info('agent replaced', { session: tunnel.id, by: by.id, streams: tunnel.streamCount })
+      void tunnel.replace(by, replacedGraceMs)
+    }
   }
 
   #ended(tunnel: Tunnel, reason: Error | undefined): void {
     this.#tunnels.delete(tunnel)
-    const fields = { session: tunnel.id, remoteAddress: tunnel.remoteAddress, ...bearerOf(tunnel) }
+    const fields = { session: tunnel.id, remoteAddress: tunnel.remoteAddress, ...tokenOf(tunnel) }
     this.#options.log.info('agent gone', { ...fields, ...explain(reason) })
   }
 
@@ -157,7 +174,7 @@ export class Tunnels {
 }
 
 /** Whose token it is: what it can be revoked by. */
-function bearerOf({ identity }: Tunnel): LogFields {
+function tokenOf({ identity }: Tunnel): LogFields {
   const { subject, tokenId, issuer } = identity
   return {
     ...(subject !== undefined && { tokenName: subject }),

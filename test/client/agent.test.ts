@@ -131,6 +131,25 @@ t.test('an agent', async (t) => {
     ])
   })
 
+  t.test('ends when another one takes over, once its streams have ended', async (t) => {
+    const { run, agent, gateways } = start(t)
+    const failed = t.rejects(run, { code: 'CLIENT_REPLACED', message: /agent_id of its own/ })
+    await reaches(agent, 'connected')
+    const [gateway] = gateways as [FakeGateway]
+    const stream = gateway.session.open()
+    stream.on('error', () => {})
+    stream.write(Buffer.from([1]))
+    await until(() => agent.status().streams === 1)
+    gateway.say({ type: 'replaced', session: 's-2' })
+    await setImmediate()
+    gateway.session.goAway()
+    await reaches(agent, 'closing')
+    t.equal(agent.status().streams, 1)
+    stream.destroy()
+    await failed
+    t.equal(gateways.length, 1, 'it did not come back')
+  })
+
   t.test('asks for a new token at each connection', async (t) => {
     let tokens = 0
     const heard: string[] = []

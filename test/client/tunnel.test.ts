@@ -8,6 +8,7 @@ import type { ClientError } from '../../src/client/errors.ts'
 import type { Route } from '../../src/client/forward.ts'
 import { Tunnel, type TunnelOptions } from '../../src/client/tunnel.ts'
 import type { Message } from '../../src/protocol/messages.ts'
+import { CAPABILITIES } from '../../src/protocol/version.ts'
 import { duplexPair } from '../support/duplex-pair.ts'
 import { admitted, FakeGateway, refusal } from './fake-gateway.ts'
 
@@ -42,7 +43,7 @@ t.test('registers', async (t) => {
       routes: { 'App.Example.com': ':3000', 'ssh.example.com': '127.0.0.1:22' },
       modes: { 'ssh.example.com': 'tcp' },
       agent: { id: 'a-1', version: '1.2.3' },
-      capabilities: ['proxy-preamble', 'listen-port', 'end-reason', 'target-protocol'],
+      capabilities: CAPABILITIES,
       tunnels: [
         { hostname: 'App.Example.com', mode: 'http', target: ':3000' },
         { hostname: 'ssh.example.com', mode: 'tcp', target: '127.0.0.1:22' },

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import * as fc from 'fast-check'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { RegistryError } from '../../src/registry/errors.ts'
 import { MemoryRegistry } from '../../src/registry/memory-registry.ts'
 import type { Claim } from '../../src/registry/registry.ts'
@@ -19,6 +19,8 @@ const pi: Holder = { id: 'pi' }
 function route(holder: Holder, name: string, target = ':80'): Route {
   return { name, holder, target }
 }
+
+const taken = (claimedName: string) => ({ code: 'REGISTRY_NAME_TAKEN', claimedName })
 
 /** A registry, and what its listeners heard: `+name holder`, `-name holder`. */
 function heardRegistry(): { registry: MemoryRegistry<Route>; heard: string[] } {
@@ -66,7 +68,7 @@ t.test('takes all names or none', async (t) => {
     t.match(error, {
       code: 'REGISTRY_NAME_TAKEN',
       claimedName: 'b.test',
-      message: 'b.test is held by another agent; stop that agent or choose another name',
+      message: /^b.test is held by another agent, or was a moment ago; stop that agent or/,
     })
   }
   t.strictSame(
@@ -106,6 +108,95 @@ t.test(
     t.equal(registry.lookup('b.test'), undefined)
   },
 )
+
+t.test('the same agent takes a name over from its last holder', async (t) => {
+  const { registry, heard } = heardRegistry()
+  const owner = { bearer: 'secret', agentId: 'shed' }
+  registry.claim([
+    { ...route(nas, 'a.test'), owner },
+    { ...route(nas, 'b.test'), owner },
+  ])
+  const others = [
+    undefined,
+    { bearer: 'secret', agentId: 'office' },
+    { bearer: 'secret', agentId: undefined },
+    { bearer: 'name:alice', agentId: 'shed' },
+  ]
+  for (const other of others) {
+    const claims = [route(pi, 'c.test'), { ...route(pi, 'a.test'), owner: other }]
+    t.throws(() => registry.claim(claims), taken('a.test'))
+  }
+  registry.claim([{ ...route(pi, 'a.test'), owner: { ...owner } }])
+  t.equal(registry.lookup('a.test')?.holder, pi)
+  t.equal(registry.lookup('b.test')?.holder, nas, 'which keeps what was not asked for')
+  registry.release(nas)
+  t.equal(registry.lookup('a.test')?.holder, pi)
+  t.equal(registry.size, 1)
+  t.strictSame(heard, ['+a.test nas', '+b.test nas', '-a.test nas', '+a.test pi', '-b.test nas'])
+})
+
+t.test('an owner that does not say which agent it is takes nothing over', async (t) => {
+  const { registry } = heardRegistry()
+  const owner = { bearer: 'secret', agentId: undefined }
+  registry.claim([{ ...route(nas, 'a.test'), owner }])
+  t.throws(() => registry.claim([{ ...route(pi, 'a.test'), owner }]), taken('a.test'))
+})
+
+t.test('names of a lost holder', async (t) => {
+  const alice = { bearer: 'name:alice', agentId: 'shed' }
+  const bob = { bearer: 'name:bob', agentId: 'shed' }
+  const lose = (t: Test) => {
+    t.clock.enter()
+    t.teardown(() => t.clock.exit())
+    const { registry, heard } = heardRegistry()
+    registry.claim([{ ...route(nas, 'a.test'), owner: alice }])
+    registry.reserve(nas)
+    t.equal(registry.size, 0)
+    t.strictSame(heard, ['+a.test nas', '-a.test nas'])
+    return registry
+  }
+
+  t.test('wait a minute for whoever they were held for', async (t) => {
+    const registry = lose(t)
+    t.clock.advance(59_999)
+    for (const owner of [bob, undefined]) {
+      const claims = [route(pi, 'b.test'), { ...route(pi, 'a.test'), owner }]
+      t.throws(() => registry.claim(claims), taken('a.test'))
+    }
+    registry.claim([{ ...route(pi, 'a.test'), owner: { ...alice, agentId: 'office' } }])
+    registry.release(pi)
+    registry.claim([{ ...route(pi, 'a.test'), owner: bob }])
+    t.equal(registry.lookup('a.test')?.holder, pi, 'not after a release')
+  })
+
+  t.test('are free then', async (t) => {
+    const registry = lose(t)
+    t.clock.advance(60_000)
+    registry.claim([{ ...route(pi, 'a.test'), owner: bob }])
+    t.equal(registry.lookup('a.test')?.holder, pi)
+  })
+
+  t.test('are held for nobody who cannot be told from others', async (t) => {
+    const { registry } = heardRegistry()
+    registry.claim([route(nas, 'a.test')])
+    registry.claim([{ ...route(nas, 'b.test'), owner: { ...alice, agentId: undefined } }])
+    registry.reserve(nas)
+    registry.claim([
+      { ...route(pi, 'a.test'), owner: bob },
+      { ...route(pi, 'b.test'), owner: bob },
+    ])
+    t.equal(registry.size, 2)
+  })
+
+  t.test('a thousand rivals get none of them', async (t) => {
+    const registry = lose(t)
+    for (let rival = 0; rival < 1_000; rival += 1) {
+      t.clock.advance(59)
+      const owner = { bearer: `name:${rival}`, agentId: 'shed' }
+      t.throws(() => registry.claim([{ ...route(pi, 'a.test'), owner }]))
+    }
+  })
+})
 
 t.test('a name is only a name, even one that objects know', async (t) => {
   const { registry } = heardRegistry()

@@ -69,7 +69,7 @@ export async function startEdge(
   t.teardown(async () => {
     https.close()
     server.close()
-    ports.close()
+    ports.closeAll()
     await connections.close(0)
     for (const socket of agentSockets) socket.destroy()
   })

@@ -34,7 +34,7 @@ function start(t: Test, allowed: readonly number[], opened?: () => Promise<void>
   const ranges = allowed.map((port) => ({ min: port, max: port }))
   const ports = new TcpPorts({ allowed: ranges, bindAddress: host, registry, reception, tcp })
   t.teardown(() => {
-    ports.close()
+    ports.closeAll()
     return connections.close(0)
   })
   const { connect } = gateway(t, {
@@ -290,8 +290,8 @@ t.test('while a port is being opened', async (t) => {
 
   t.test('the gateway may close all: nothing is left', async (t) => {
     const { ports, registry } = start(t, [port])
-    const opening = ports.open([port])
-    ports.close()
+    const opening = ports.open([{ port }])
+    ports.closeAll()
     await opening
     t.equal(await isOpen(t, port), false)
     t.equal(registry.size, 0)
@@ -307,7 +307,7 @@ t.test('while a port is being opened', async (t) => {
 
   t.test('a visitor who comes before the claim is reset', async (t) => {
     const { ports, connections } = start(t, [port])
-    t.same(await ports.open([port]), [port])
+    t.same(await ports.open([{ port }]), [port])
     const visitor = await knock(t, port)
     await visitor.rest()
     t.equal(visitor.error?.code, 'ECONNRESET')

@@ -109,8 +109,8 @@ t.test('an agent registers only what its token allows', async (t) => {
 
   t.test('with its ports the opening of ports is told', async (t) => {
     const asked: unknown[] = []
-    const open = async (wanted: readonly number[], scope?: PortRanges) => {
-      asked.push([wanted, scope && String(scope)])
+    const open = async (wanted: readonly { port: number }[], scope?: PortRanges) => {
+      asked.push([wanted.map(({ port }) => port), scope && String(scope)])
       return wanted.map((_port, index) => 4000 + index)
     }
     const { connect } = gateway(t, { ports: { open, close: () => {} } })

@@ -24,6 +24,7 @@ const packages = {
   ssh: 'openssh-client',
   sshd: 'openssh-server',
   tinyproxy: 'tinyproxy-bin',
+  wrk: 'wrk',
 }
 
 /** @typedef {keyof typeof packages} Tool */

@@ -20,16 +20,30 @@ export interface TcpPortsOptions {
   readonly tcp: TcpEdge
 }
 
+export interface WantedPort {
+  /** 0: any. */
+  readonly port: number
+  /** One that is open for this agent already, and would do. */
+  readonly kept?: number | undefined
+}
+
+interface OpenPort {
+  readonly server: Server
+  /** Who counts on it: whoever holds its name, and whoever opened it and has not claimed that yet. */
+  users: number
+}
+
 /**
  * Public ports of agents' own. One is opened before its name (`tcp:2222`) is claimed, so that the agent can
- * be told which it has, and closed when that name is released; its visitors go to whoever holds the name
- * as they come. Connections outlive their port.
+ * be told which it has, and closed when that name is released, unless it was opened again meanwhile for the
+ * next session of the same agent; its visitors go to whoever holds the name as they come. Connections
+ * outlive their port.
  */
 export class TcpPorts {
   readonly #options: TcpPortsOptions
   readonly #allowed: PortRanges
   /** Also those that are just being opened. */
-  readonly #servers = new Map<number, Server>()
+  readonly #open = new Map<number, OpenPort>()
 
   constructor(options: TcpPortsOptions) {
     this.#options = options
@@ -45,18 +59,15 @@ export class TcpPorts {
    * those allowed, here and by the `scope`. Until they are claimed, they are the caller's to close.
    * @throws Refusal PORT_NOT_ALLOWED, PORT_TAKEN
    */
-  async open(wanted: readonly number[], scope?: PortRanges): Promise<number[]> {
+  async open(wanted: readonly WantedPort[], scope?: PortRanges): Promise<number[]> {
     const allowed = scope === undefined ? this.#allowed : this.#allowed.within(scope)
     const opened = new Map<number, number>()
     try {
       // Those that matter first, lest 0 takes one of them.
       for (const isAny of [false, true]) {
-        for (const [index, port] of wanted.entries()) {
-          if ((port === 0) !== isAny) continue
-          opened.set(
-            index,
-            isAny ? await this.#openAny(allowed) : await this.#openOne(port, allowed),
-          )
+        for (const [index, each] of wanted.entries()) {
+          if ((each.port === 0) !== isAny) continue
+          opened.set(index, this.#openAgain(each, allowed) ?? (await this.#openNew(each, allowed)))
         }
       }
     } catch (error) {
@@ -66,19 +77,41 @@ export class TcpPorts {
     return wanted.map((_port, index) => opened.get(index) as number)
   }
 
-  /** Takes no more visitors on these ports, or on all; those who are there stay. */
-  close(ports: Iterable<number> = this.#servers.keys()): void {
+  /** Takes no more visitors; those who are there stay. */
+  closeAll(): void {
+    for (const [port, { server }] of this.#open) this.#end(port, server)
+  }
+
+  /** The same for ports that have no other user. */
+  close(ports: Iterable<number>): void {
     for (const port of ports) {
-      const server = this.#servers.get(port)
-      // One that is just being bound would never say how that went; `#listen` closes it.
-      if (server?.listening) server.close()
-      this.#servers.delete(port)
+      const open = this.#open.get(port)
+      if (open === undefined) continue
+      open.users -= 1
+      if (open.users === 0) this.#end(port, open.server)
     }
+  }
+
+  #end(port: number, server: Server): void {
+    // One that is just being bound would never say how that went; `#listen` closes it.
+    if (server.listening) server.close()
+    this.#open.delete(port)
+  }
+
+  #openAgain({ kept }: WantedPort, allowed: PortRanges): number | undefined {
+    const open = kept === undefined || !allowed.matches(kept) ? undefined : this.#open.get(kept)
+    if (open === undefined) return undefined
+    open.users += 1
+    return kept
+  }
+
+  #openNew({ port }: WantedPort, allowed: PortRanges): Promise<number> {
+    return port === 0 ? this.#openAny(allowed) : this.#openOne(port, allowed)
   }
 
   async #openOne(port: number, allowed: PortRanges): Promise<number> {
     if (!allowed.matches(port)) throw new Refusal('PORT_NOT_ALLOWED', AckError.portNotAllowed(port))
-    if (this.#servers.has(port)) throw new Refusal('PORT_TAKEN', AckError.portTaken(port))
+    if (this.#open.has(port)) throw new Refusal('PORT_TAKEN', AckError.portTaken(port))
     try {
       await this.#listen(port)
       return port
@@ -92,7 +125,7 @@ export class TcpPorts {
   async #openAny({ ranges }: PortRanges): Promise<number> {
     if (ranges.length === 0) throw new Refusal('PORT_NOT_ALLOWED', AckError.portNotAllowed(0))
     for (const port of portsFromAnywhere(ranges)) {
-      if (this.#servers.has(port)) continue
+      if (this.#open.has(port)) continue
       try {
         await this.#listen(port)
         return port
@@ -114,15 +147,15 @@ export class TcpPorts {
         else reset(socket, new Error(`nobody holds ${name}`)) // not yet, or no more
       })
     })
-    this.#servers.set(port, server)
+    this.#open.set(port, { server, users: 1 })
     try {
       await listen(server, { port, host: bindAddress })
     } catch (error) {
-      this.#servers.delete(port)
+      this.#open.delete(port)
       throw error
     }
     server.on('error', () => {}) // accepting failed, once: for want of descriptors, mostly
-    if (this.#servers.get(port) !== server) server.close() // all were closed meanwhile
+    if (this.#open.get(port)?.server !== server) server.close() // all were closed meanwhile
   }
 }
 

@@ -1,0 +1,32 @@
+import type { Tunnel } from './tunnel.ts'
+
+// Waits that an abort ends early, and without an error.
+
+/** Until the tunnel takes no more streams. */
+export function untilLeaving(tunnel: Tunnel, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (tunnel.isLeaving || signal.aborted) return resolve()
+    tunnel.once('leave', done).once('close', done)
+    signal.addEventListener('abort', done)
+
+    function done(): void {
+      tunnel.off('leave', done).off('close', done)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+  })
+}
+
+export function delay(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve()
+    const timer = setTimeout(done, ms)
+    signal.addEventListener('abort', done)
+
+    function done(): void {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+  })
+}
