@@ -12,7 +12,7 @@ type GoCase = (
   transport: TransportName,
   streams: number,
   amount: number,
-) => Promise<{ amount: number; seconds: number }>
+) => Promise<number>
 
 /** The Go program beside this file, built if there is a Go toolchain; both its ends are in its process, too. */
 export async function goPeer(): Promise<GoCase | undefined> {
@@ -29,6 +29,6 @@ export async function goPeer(): Promise<GoCase | undefined> {
     const args = ['-do', what, '-transport', transport]
     const counts = ['-streams', String(streams), '-amount', String(amount)]
     const { stdout } = await run(program, [...args, ...counts])
-    return { amount, seconds: Number(stdout) }
+    return amount / Number(stdout)
   }
 }

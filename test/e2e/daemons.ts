@@ -5,21 +5,21 @@ import { connect } from 'node:net'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Test } from 'tap'
 import { temporaryDirectory } from '../support/programs.ts'
+import type { Scope } from '../support/scope.ts'
 import { pathOf } from '../support/tools.js'
 import { closedPort } from './targets.ts'
 
 // Services that people really put behind a tunnel: Debian's programs, each in the foreground with a
 // configuration and a directory of its own. They end with the test.
 
-/** Runs it, and waits until it takes connections on these ports. */
+/** Runs it, and waits until it takes connections on these ports. Gives its process id. */
 export async function startDaemon(
-  t: Test,
+  t: Scope,
   name: string,
   args: readonly string[],
   ports: readonly number[],
-): Promise<void> {
+): Promise<number> {
   // Without the loader that tap puts into NODE_OPTIONS, and by its full path: sshd insists on it.
   const child = spawn(pathOf(name) ?? name, args, {
     env: { PATH: process.env.PATH },
@@ -38,6 +38,7 @@ export async function startDaemon(
   for (const port of ports) {
     if (!(await isListening(port, child))) throw new Error(`${name} did not start: ${said}`)
   }
+  return child.pid as number
 }
 
 /** Waits until somebody does; false when the program has ended without. */
@@ -57,12 +58,13 @@ export async function isListening(port: number, child: ChildProcess): Promise<bo
 
 export interface Sshd {
   readonly port: number
+  readonly pid: number
   /** What its clients need: a key that it takes, and its own. */
   readonly clientOptions: readonly string[]
 }
 
 /** OpenSSH's server, for whoever runs the tests: root or not. */
-export async function startSshd(t: Test): Promise<Sshd> {
+export async function startSshd(t: Scope): Promise<Sshd> {
   const directory = temporaryDirectory(t)
   const file = (name: string) => join(directory, name)
   for (const key of ['host', 'client']) {
@@ -86,9 +88,10 @@ export async function startSshd(t: Test): Promise<Sshd> {
   writeFileSync(file('sshd_config'), `${lines.join('\n')}\n`)
   // Where it drops its rights: the system's own start makes it.
   if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 })
-  await startDaemon(t, 'sshd', ['-D', '-e', '-f', file('sshd_config')], [port])
+  const args = ['-D', '-e', '-f', file('sshd_config')]
   return {
     port,
+    pid: await startDaemon(t, 'sshd', args, [port]),
     clientOptions: [
       `User ${userInfo().username}`,
       `IdentityFile ${file('client')}`,
@@ -104,7 +107,7 @@ export async function startSshd(t: Test): Promise<Sshd> {
 }
 
 /** Redis, without a disk. */
-export async function startRedis(t: Test): Promise<number> {
+export async function startRedis(t: Scope): Promise<number> {
   const port = await closedPort()
   const options = {
     bind: '127.0.0.1',
@@ -120,7 +123,7 @@ export async function startRedis(t: Test): Promise<number> {
 
 /** nginx with these servers, which are of its `http`; they listen on `ports`. */
 export async function startNginx(
-  t: Test,
+  t: Scope,
   servers: string,
   ports: readonly number[],
   directory = temporaryDirectory(t),
@@ -140,7 +143,7 @@ export async function startNginx(
 }
 
 /** HAProxy that passes on what comes to the port it gives, with a PROXY header before it. */
-export async function startHaproxy(t: Test, to: number, header: string): Promise<number> {
+export async function startHaproxy(t: Scope, to: number, header: string): Promise<number> {
   const port = await closedPort()
   const file = join(temporaryDirectory(t), 'haproxy.cfg')
   const text = `
@@ -160,7 +163,7 @@ listen balancer
 
 /** An HTTP proxy that wants these credentials, and lets through what goes to the port. */
 export async function startTinyproxy(
-  t: Test,
+  t: Scope,
   credentials: string,
   toPort: number,
 ): Promise<number> {
@@ -179,7 +182,7 @@ export async function startTinyproxy(
 }
 
 /** A SOCKS5 proxy that wants these credentials. */
-export async function startMicrosocks(t: Test, credentials: string): Promise<number> {
+export async function startMicrosocks(t: Scope, credentials: string): Promise<number> {
   const port = await closedPort()
   const [user = '', password = ''] = credentials.split(':')
   const args = ['-i', '127.0.0.1', '-p', String(port), '-u', user, '-P', password]

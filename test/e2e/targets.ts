@@ -7,20 +7,20 @@ import {
 } from 'node:http'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
-import type { Test } from 'tap'
+import type { Scope } from '../support/scope.ts'
 
 // Private services, as the tests need them. They end with the test.
 
 /** A web service; its port. */
 export function serveHttp(
-  t: Test,
+  t: Scope,
   handler: (request: IncomingMessage, response: ServerResponse) => void,
 ): Promise<number> {
   return listen(t, createHttpServer(handler))
 }
 
 /** A TCP service that allows half-open connections; its port. */
-export function serveTcp(t: Test, onConnection: (socket: Socket) => void): Promise<number> {
+export function serveTcp(t: Scope, onConnection: (socket: Socket) => void): Promise<number> {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on('error', () => {})
     onConnection(socket)
@@ -28,7 +28,7 @@ export function serveTcp(t: Test, onConnection: (socket: Socket) => void): Promi
   return listen(t, server)
 }
 
-export async function listen(t: Test, server: Server): Promise<number> {
+export async function listen(t: Scope, server: Server): Promise<number> {
   const sockets = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
     sockets.add(socket)

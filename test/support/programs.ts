@@ -3,9 +3,9 @@ import { EventEmitter, once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { createInterface } from 'node:readline'
+import { createInterface, type Interface } from 'node:readline'
 import type { Readable } from 'node:stream'
-import type { Test } from 'tap'
+import type { Scope } from './scope.ts'
 
 /*
  * The two real programs as child processes on loopback, as a person starts them: a gateway with a
@@ -13,7 +13,7 @@ import type { Test } from 'tap'
  * knows where they stand. All of them end with the test that started them.
  */
 
-export const cli = resolve(import.meta.dirname, '../../dist/cli')
+export const cli = resolve('dist/cli')
 export const sharedSecret = '6d0f1c1b93a24c8f9e1f0d5b7a3c2e48'
 export const gatewayHost = 'gateway.localhost'
 /** Agents ask the system's resolver, and not every one knows `*.localhost`. */
@@ -48,10 +48,11 @@ export class Program {
   /** Resolves when the process is gone and all it said was read. */
   readonly exited: Promise<Exit>
   readonly #child: ChildProcessByStdio<null, Readable, Readable>
+  readonly #lines: Interface
   readonly #news = new EventEmitter<{ news: [] }>().setMaxListeners(0)
   #isRunning = true
 
-  constructor(t: Test, { file, args = [], cwd, env, node = process.execPath }: ProgramOptions) {
+  constructor(t: Scope, { file, args = [], cwd, env, node = process.execPath }: ProgramOptions) {
     this.name = file
     // tap puts a loader of its own into every child's NODE_OPTIONS, which makes it start late, and grow.
     const command = ['-u', 'NODE_OPTIONS', node, join(cli, file), ...args]
@@ -60,7 +61,7 @@ export class Program {
       env: { ...env, PATH: process.env.PATH, LOG_FORMAT: 'json' },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
-    createInterface({ input: this.#child.stdout }).on('line', (line) => {
+    this.#lines = createInterface({ input: this.#child.stdout }).on('line', (line) => {
       this.log.push(JSON.parse(line))
       this.#news.emit('news')
     })
@@ -122,6 +123,12 @@ export class Program {
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024
   }
 
+  /** What it logs from now on is thrown away. */
+  ignoreLog(): void {
+    this.#lines.close()
+    this.#child.stdout.resume()
+  }
+
   #describe(): string {
     const lines = this.log.slice(-20).map((line) => `  ${JSON.stringify(line)}`)
     return [`${this.name} (${this.pid}) said last:`, ...lines, this.stderr].join('\n')
@@ -157,7 +164,7 @@ export interface GatewayOptions {
 }
 
 /** A gateway that is ready. */
-export async function startGateway(t: Test, options: GatewayOptions = {}): Promise<Gateway> {
+export async function startGateway(t: Scope, options: GatewayOptions = {}): Promise<Gateway> {
   const { directory = temporaryDirectory(t), ports, env, node } = options
   const program = new Program(t, {
     file: 'server.js',
@@ -233,7 +240,7 @@ let lastConfig = 0
 
 /** An agent that has been started; what becomes of it, its log says. */
 export function spawnAgent(
-  t: Test,
+  t: Scope,
   { ports, caFile, directory: cwd }: Destination,
   offers: readonly Offer[],
   { config, env = {} }: AgentOptions = {},
@@ -257,7 +264,7 @@ export function spawnAgent(
 
 /** An agent that the gateway has admitted. */
 export async function startAgent(
-  t: Test,
+  t: Scope,
   gateway: Destination,
   offers: readonly Offer[],
   options: AgentOptions = {},
@@ -268,7 +275,7 @@ export async function startAgent(
 }
 
 /** Gone when the test ends, after the programs that were started in it. */
-export function temporaryDirectory(t: Test): string {
+export function temporaryDirectory(t: Scope): string {
   const directory = mkdtempSync(join(tmpdir(), 'gotunnel-e2e-'))
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
   return directory
