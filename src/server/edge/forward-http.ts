@@ -56,6 +56,7 @@ export class HttpExchange implements TargetListener {
   #isDone = false
   #isFresh: boolean
   #hasBegunUpload = false
+  #hasSentAll = false
   /** The target has the whole request, and we none of its answer. */
   #isAwaiting = false
   #deadline: NodeJS.Timeout | undefined
@@ -133,8 +134,10 @@ export class HttpExchange implements TargetListener {
   }
 
   #endRequest(request: TargetRequest, trailers: readonly [string, string][]): void {
+    if (request !== this.#request || this.#isOver) return
+    this.#hasSentAll = true
     request.end(trailers)
-    if (this.#answer !== undefined || this.#isOver) return
+    if (this.#answer !== undefined) return
     this.#isAwaiting = true
     const { responseTimeoutMs: limitMs } = this.#options
     clearTimeout(this.#deadline)
@@ -186,8 +189,18 @@ export class HttpExchange implements TargetListener {
 
   #finish(answer: TargetAnswer, hasTrailers: boolean): void {
     if (this.#isOver) return
-    if (!answer.isWhole) this.#break()
-    else this.#options.visit.end(hasTrailers ? trailerPairs(answer.rawTrailers) : [])
+    if (!answer.isWhole) {
+      this.#break()
+      return
+    }
+    if (!this.#hasSentAll) this.#giveUpUpload()
+    this.#options.visit.end(hasTrailers ? trailerPairs(answer.rawTrailers) : [])
+  }
+
+  /** The target has answered before its end. In another request's stream the rest would be that request. */
+  #giveUpUpload(): void {
+    this.#request?.destroy()
+    this.#request = undefined
   }
 
   onSwitch({ rawHeaders }: AnswerHead, stream: Duplex): void {

@@ -118,27 +118,30 @@ export class Http1Visit implements Visit {
     if (!this.response.writableEnded) this.response.flushHeaders()
   }
 
-  /**
-   * The rest of the request is read and dropped for a moment. Closing over unread bytes would reset the
-   * connection, and with it what the visitor has not read yet.
-   */
   end(trailers: readonly [string, string][] = []): void {
-    const { body: request, response } = this
+    const { response } = this
     if (trailers.length > 0) response.addTrailers(trailers)
-    if (!this.hasUpload) {
-      response.end()
-      return
-    }
-    request.unpipe()
-    const finish = () => {
+    if (this.hasUpload) this.#dropRest()
+    response.end()
+  }
+
+  /**
+   * The rest of the request is read for a moment. Closing over unread bytes would reset the connection,
+   * and with it what the visitor has not read yet.
+   */
+  #dropRest(): void {
+    const { body: request } = this
+    const { socket } = request
+    const close = socket.destroySoon.bind(socket)
+    const deadline = setTimeout(close, patienceMs)
+    socket.destroySoon = () => socket.end() // Node's way to close behind a last response
+    socket.once('close', () => clearTimeout(deadline))
+    request.once('end', () => {
       clearTimeout(deadline)
-      request.off('end', finish)
-      response.end()
-      if (!request.complete) response.once('finish', () => request.socket.destroySoon())
-    }
-    const deadline = setTimeout(finish, patienceMs)
-    request.once('end', finish)
-    response.once('close', () => clearTimeout(deadline))
+      socket.destroySoon = close
+      if (this.isLast) close()
+    })
+    request.unpipe()
     request.resume()
   }
 
