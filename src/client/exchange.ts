@@ -15,8 +15,8 @@ const lingerMs = 120_000
  * Not `splice`, for two things that servers do:
  *
  * - They answer while the request is still being sent ("413", then close): the answer must get
- *   through. So once the server has ended its half, what is sent to it is discarded, for it would
- *   fail; and a server that breaks off is heard to its last byte first.
+ *   through. So once the server has ended its half, or takes no more, what is sent to it is discarded;
+ *   and a server that breaks off is heard to its last byte first.
  * - They take the end of a request's connection for a visitor who has left, and drop the answer (Node,
  *   Go and nginx do). A Go gateway ends every stream behind its one request. So the stream's end is
  *   passed on only where the server has switched to another protocol, and with it to its rules.
@@ -25,10 +25,11 @@ const lingerMs = 120_000
  */
 export function exchange(stream: Duplex, server: Duplex): Promise<void> {
   withholdEnd(stream, server)
+  const hasRefused = outliveFailedWrites(server)
   stream.pipe(server, { end: false })
   server.pipe(stream, { end: false })
   const serverEnded = () => {
-    if (server.errored !== null || wasReset(server)) destroyBehind(stream, null)
+    if (server.errored !== null || wasReset(server) || hasRefused()) destroyBehind(stream, null)
     else stream.end()
     stream.unpipe(server)
     stream.resume()
@@ -44,6 +45,23 @@ export function exchange(stream: Duplex, server: Duplex): Promise<void> {
     else reset(server, new ClientError('CLIENT_CLOSED', 'the stream was reset'))
   })
   return Promise.all([serverClosed, streamClosed]).then(() => {})
+}
+
+/**
+ * For a write that fails Node closes the connection at once, and what came over it is not read any more. So
+ * nobody is told of it but the caller, when it asks; what the server has said ends as it ends.
+ */
+function outliveFailedWrites(server: Duplex): () => boolean {
+  let hasFailed = false
+  const quietly = (callback: (error?: Error | null) => void) => (error?: Error | null) => {
+    if (error) hasFailed = true
+    callback()
+  }
+  const write = server._write.bind(server)
+  server._write = (chunk, encoding, callback) => write(chunk, encoding, quietly(callback))
+  const writev = server._writev?.bind(server)
+  if (writev) server._writev = (chunks, callback) => writev(chunks, quietly(callback))
+  return () => hasFailed
 }
 
 /** The server hears of the stream's end once it has answered 101; otherwise it is left alone until it ends, or falls silent. */

@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises'
 import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
-import type { Duplex } from 'node:stream'
+import { Duplex } from 'node:stream'
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { Connect } from '../../src/client/dial-target.ts'
@@ -233,6 +233,23 @@ t.test('in http mode', async (t) => {
     t.equal(await answered, answer)
     stream.end()
     await done
+  })
+
+  t.test('nor one that came before the target took no more', async (t) => {
+    const [visitor, stream] = duplexPair()
+    const server = new Duplex({
+      read() {},
+      write: (_chunk, _encoding, callback) => callback(new Error('write EPIPE')),
+    })
+    for (const end of [visitor, stream, server]) end.on('error', () => {})
+    const done = exchange(stream, server)
+    visitor.write('POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\nand')
+    while (stream.readableLength > 0) await setImmediate()
+    server.push('HTTP/1.1 413 Payload Too Large')
+    t.equal(String(await once(visitor, 'data')), 'HTTP/1.1 413 Payload Too Large')
+    server.push(null)
+    await done
+    t.match(visitor.errored, { code: 'ECONNRESET' }, 'but its end is not believed')
   })
 
   t.test('the end of a request does not end the connection that it is answered on', async (t) => {
