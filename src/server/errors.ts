@@ -25,6 +25,8 @@ export type ServerErrorCode =
   | 'SERVER_REPLACED'
   /** An agent's token was revoked while its session lived. */
   | 'SERVER_TOKEN_REVOKED'
+  /** The owner ended the session, at the dashboard. */
+  | 'SERVER_DISCONNECTED'
 
 export class ServerError extends CodedError<ServerErrorCode> {}
 

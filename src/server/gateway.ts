@@ -6,9 +6,9 @@ import type { Registry } from '../registry/registry.ts'
 import { createAgentPort } from './agent-port.ts'
 import type { CertificateSource, ChallengeSource } from './certificate-source.ts'
 import { isHostname } from './claims.ts'
+import { Dashboard } from './dashboard/dashboard.ts'
 import { createDashboardServer } from './dashboard/server.ts'
 import { Connections } from './edge/connections.ts'
-import { Counters } from './edge/counters.ts'
 import { createHttpRedirector } from './edge/http.ts'
 import { HttpsEdge } from './edge/https.ts'
 import type { TrustedProxies } from './edge/provenance.ts'
@@ -19,7 +19,8 @@ import { TcpPorts } from './edge/tcp-ports.ts'
 import { ServerError } from './errors.ts'
 import { defaultLimits, type GatewayLimits } from './limits.ts'
 import { Listeners } from './listeners.ts'
-import type { GatewayAddresses, GatewayCounters, GatewayStatus } from './status.ts'
+import type { GatewayAddresses, GatewayCounters, GatewayStatus, Readiness } from './status.ts'
+import { Telemetry } from './telemetry/telemetry.ts'
 import { Tunnels, type TunnelsOptions } from './tunnels.ts'
 import type { Route } from './upstream.ts'
 
@@ -71,7 +72,7 @@ export class Gateway {
   readonly #certificates: CertificateSource
   readonly #registry: Registry<Route>
   readonly #connections: Connections
-  readonly #counters = new Counters()
+  readonly telemetry = new Telemetry()
   readonly #tunnels: Tunnels
   readonly #https: HttpsEdge
   readonly #dashboard: Server
@@ -101,8 +102,8 @@ export class Gateway {
     const certificates = options.certificates((name) => isKnown(name) && !hasOwnCertificate(name))
     const connections = new Connections(limits)
     const reception = new Reception({ connections, trustedProxies, log })
-    const counters = this.#counters
-    const tcp = new TcpEdge({ counters, log })
+    const { telemetry } = this
+    const tcp = new TcpEdge({ telemetry, log })
     const { ranges: allowed } = options.tcpPorts ?? { ranges: [] }
     const ports = new TcpPorts({ allowed, bindAddress, registry, reception, tcp })
     const { jwtSecrets, requireScopedTokens, revocations } = options
@@ -111,7 +112,7 @@ export class Gateway {
     const tunnels = new Tunnels({
       ...{ registry, ports, ...policy, ownNames, limits, replacedGraceMs, log },
     })
-    const context = { registry, gatewayHost, tunnelHost, certificates, connections, counters, log }
+    const context = { registry, gatewayHost, tunnelHost, certificates, connections, telemetry, log }
     const agents = createAgentPort({ ...context, tunnels })
     const https = new HttpsEdge({
       ...{ ...context, ...limits, publicPort, trustedProxies, logQuery },
@@ -126,15 +127,22 @@ export class Gateway {
     const http = createHttpRedirector({
       ...{ isKnown, hasOwnCertificate, challenges, publicPort, headerLines, reception },
     })
-    const status = () => this.status()
-    const dashboard = createDashboardServer({ status, allowedHosts: [gatewayHost] })
+    const dashboard = new Dashboard({
+      gateway: {
+        status: () => this.status(),
+        readiness: () => this.readiness(),
+        telemetry,
+        disconnect: (session) => tunnels.disconnect(session),
+      },
+      ...{ gatewayHost, log },
+    })
 
     this.#certificates = certificates
     this.#registry = registry
     this.#connections = connections
     this.#tunnels = tunnels
     this.#https = https
-    this.#dashboard = dashboard
+    this.#dashboard = createDashboardServer(dashboard)
     this.#tcpPorts = ports
     this.#listeners = new Listeners({
       public: {
@@ -162,7 +170,7 @@ export class Gateway {
         },
       },
       dashboard: {
-        server: dashboard,
+        server: this.#dashboard,
         port: options.dashboardPort,
         host: options.dashboardBind,
         setting: 'DASHBOARD_PORT',
@@ -186,6 +194,10 @@ export class Gateway {
     try {
       await this.#listeners.bind()
       this.#publicPort = this.addresses.public?.port ?? this.#publicPort
+      this.telemetry.start(() => {
+        const { openCount: connections } = this.#connections
+        return { connections, sessions: this.#tunnels.status() }
+      })
     } catch (error) {
       await this.close()
       throw error
@@ -223,6 +235,8 @@ export class Gateway {
 
     // The rest has no one to serve any more.
     this.#https.close()
+    this.telemetry.close()
+    this.#listeners.close()
     this.#dashboard.closeAllConnections()
     await this.#certificates.close()
   }
@@ -243,6 +257,15 @@ export class Gateway {
     }
   }
 
+  /** Whether it is a good idea to send anybody here. */
+  readiness(): Readiness {
+    const isClosing = this.#closed !== undefined
+    const listening = this.#listeners.listening()
+    const { http: _, ...needed } = listening
+    const isReady = !isClosing && Object.values(needed).every(Boolean)
+    return { isReady, isClosing, listening }
+  }
+
   /** Names that show a certificate of ours, or would. */
   *#certifiedNames(): Generator<string> {
     yield* [this.#options.gatewayHost, this.#options.tunnelHost]
@@ -252,12 +275,12 @@ export class Gateway {
   }
 
   #counted(): GatewayCounters {
-    const { openRequests, requests, failedRequests, tcpConnections } = this.#counters
+    const { openRequests, requests, failedRequests, connections } = this.telemetry.total
     return {
       openConnections: this.#connections.openCount,
       connections: this.#connections.totalCount,
       limitedConnections: this.#connections.limitedCount,
-      ...{ openRequests, requests, failedRequests, tcpConnections },
+      ...{ openRequests, requests, failedRequests, tcpConnections: connections },
       admittedAgents: this.#tunnels.admittedCount,
       refusedAgents: this.#tunnels.refusedCount,
     }

@@ -39,7 +39,7 @@ export class Listeners {
           onUnbound(error)
           continue
         }
-        this.stop()
+        this.close()
         throw error
       }
       server.on('error', () => {}) // accepting failed, once: for want of descriptors, mostly
@@ -53,10 +53,30 @@ export class Listeners {
     }
   }
 
-  /** Accepts no more. Connections that were accepted go on. */
+  /** Which of them accept, as it is now. */
+  listening(): Record<keyof GatewayAddresses, boolean> {
+    const { public: edge, tunnel, http, dashboard } = this.#byName
+    return {
+      public: edge.server.listening,
+      tunnel: tunnel.server.listening,
+      http: http.server.listening,
+      dashboard: dashboard.server.listening,
+    }
+  }
+
+  /** Accepts no more visitors and agents; the dashboard goes on telling. Connections that were accepted go on. */
   stop(): void {
+    const { dashboard, ...others } = this.#byName
+    this.#addresses = { ...noAddresses, dashboard: addressOf(dashboard.server) }
+    for (const { server } of Object.values(others)) if (server.listening) server.close()
+  }
+
+  /** Accepts nothing. */
+  close(): void {
+    this.stop()
     this.#addresses = noAddresses
-    for (const { server } of Object.values(this.#byName)) if (server.listening) server.close()
+    const { server } = this.#byName.dashboard
+    if (server.listening) server.close()
   }
 }
 

@@ -30,6 +30,14 @@ export interface GatewayAddresses {
   readonly dashboard: ListenAddress | undefined
 }
 
+/** Whether visitors and agents should be sent here. */
+export interface Readiness {
+  /** All listen that must, and it does not drain. The http port may be missing. */
+  readonly isReady: boolean
+  readonly isClosing: boolean
+  readonly listening: Readonly<Record<keyof GatewayAddresses, boolean>>
+}
+
 export interface ListenAddress {
   readonly address: string
   readonly port: number

@@ -86,6 +86,13 @@ export class Tunnels {
     return [...this.#tunnels].map((tunnel) => tunnel.status())
   }
 
+  /** Ends a session at the owner's wish; its agent may come back. False: there is none of that id. */
+  disconnect(id: string): boolean {
+    const tunnel = [...this.#tunnels].find((each) => each.id === id)
+    tunnel?.destroy(new ServerError('SERVER_DISCONNECTED', 'the owner ended the session'))
+    return tunnel !== undefined
+  }
+
   /** Takes no more agents; one that registers is told so. */
   refuseAll(): void {
     this.#isClosing = true

@@ -1,14 +1,9 @@
 import { createHash } from 'node:crypto'
-import http from 'node:http'
-import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { html } from '../../src/server/dashboard/html.ts'
 import { statusPage } from '../../src/server/dashboard/page.ts'
-import { createDashboardServer } from '../../src/server/dashboard/server.ts'
 import { bytesWords, clipped, countWords, durationWords } from '../../src/server/dashboard/words.ts'
-import type { GatewayStatus, RouteStatus, SessionStatus } from '../../src/server/status.ts'
-
-const NOW = Date.parse('2026-03-01T12:00:00Z')
+import { NOW, route, serve, session, statusWith } from './dashboard-fixture.ts'
 
 t.test('html', async (t) => {
   t.equal(
@@ -205,13 +200,15 @@ t.test('the server', async (t) => {
     })
   })
 
-  t.test('is healthy until it closes', async (t) => {
-    let isClosing = false
-    const status = statusWith([])
-    const { get } = await serve(t, () => ({ ...status, gateway: { ...status.gateway, isClosing } }))
-    t.match(await get('/healthz'), { code: 200, body: 'ok\n' })
-    isClosing = true
-    t.match(await get('/healthz'), { code: 503, body: 'closing\n' })
+  t.test('is alive, and ready until it closes', async (t) => {
+    let isReady = true
+    const { get } = await serve(t, () => statusWith([]), { isReady: () => isReady })
+    const probe = { host: '10.0.0.7:8080' } // as supervisors do
+    t.match(await get('/healthz', probe), { code: 200, body: 'ok\n' })
+    t.match(await get('/readyz', probe), { code: 200, body: /"isReady":true/ })
+    isReady = false
+    t.match(await get('/healthz', probe), { code: 200, body: 'ok\n' })
+    t.match(await get('/readyz', probe), { code: 503, body: /"isReady":false,"isClosing":true/ })
   })
 
   t.test('knows no other page and no other method', async (t) => {
@@ -252,7 +249,7 @@ t.test('the server', async (t) => {
       ['::1', 403],
     ]
     for (const [host, code] of cases) t.match(await get('/', { host }), { code }, `Host: ${host}`)
-    t.match(await get('/healthz', { host: 'evil.example' }), { code: 403 }, 'on every path')
+    t.match(await get('/metrics', { host: 'evil.example' }), { code: 403 }, 'on every path')
     const twice = ['Host', 'localhost', 'Host', 'evil.example']
     t.match(await get('/', { lines: twice }), { code: 403 }, 'two Host lines')
   })
@@ -266,106 +263,7 @@ t.test('the server', async (t) => {
   })
 })
 
-type Tap = Pick<typeof t, 'teardown'>
-
-interface Asking {
-  readonly method?: string
-  readonly host?: string
-  readonly lines?: string[]
-}
-
-async function serve(t: Tap, status: () => GatewayStatus) {
-  const server = createDashboardServer({ status, allowedHosts: ['gateway.example.com'] })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const { port } = server.address() as AddressInfo
-
-  async function get(path: string, { method = 'GET', host = 'localhost', lines }: Asking = {}) {
-    const headers = lines ?? ['Host', host]
-    const request = http.request({ port, host: '127.0.0.1', path, method, headers, agent: false })
-    const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
-      request.on('response', resolve).on('error', reject).end()
-    })
-    let body = ''
-    for await (const chunk of response.setEncoding('utf8')) body += chunk
-    return { code: response.statusCode, headers: response.headers, body }
-  }
-  return { get }
-}
-
 /** What a browser would take for tags and comments. */
 function tagsOf(page: string): string[] {
   return page.replace(/<style>[\s\S]*?<\/style>/, '').match(/<[a-z/!][^>]*>?/gi) ?? []
-}
-
-function session(changes: Partial<SessionStatus>): SessionStatus {
-  return {
-    id: 's1',
-    agentId: 'shed-1',
-    agentName: 'shed',
-    agentVersion: '0.1.0',
-    agentPlatform: 'linux/arm64',
-    remoteAddress: '203.0.113.7',
-    connectedSinceMs: NOW - 125_000,
-    lastPongAgoMs: 3_000,
-    rttMs: 12.34,
-    streams: 4,
-    bytesIn: 1536 * 1024,
-    bytesOut: 900,
-    routes: [
-      route({ name: 'app.example.com', mode: 'http', target: '127.0.0.1:3000' }),
-      route({ name: 'ssh.example.com', target: ':22' }),
-    ],
-    ...changes,
-  }
-}
-
-function route(changes: Partial<RouteStatus>): RouteStatus {
-  return { name: undefined, port: undefined, isSsh: false, mode: 'tcp', target: ':1', ...changes }
-}
-
-function statusWith(
-  sessions: readonly SessionStatus[],
-  addresses: Partial<GatewayStatus['gateway']['addresses']> = {},
-): GatewayStatus {
-  return {
-    gateway: {
-      version: '0.1.0',
-      gatewayHost: 'gateway.example.com',
-      tunnelHost: 'tunnel.example.com',
-      startedAtMs: NOW - 3_600_000,
-      isClosing: false,
-      addresses: {
-        public: { address: '::', port: 8443 },
-        tunnel: { address: '::', port: 9443 },
-        http: undefined,
-        dashboard: { address: '127.0.0.1', port: 8080 },
-        ...addresses,
-      },
-      counters: {
-        openConnections: 3,
-        connections: 1200,
-        limitedConnections: 0,
-        openRequests: 1,
-        requests: 98_765,
-        failedRequests: 2,
-        tcpConnections: 7,
-        admittedAgents: 2,
-        refusedAgents: 1,
-      },
-    },
-    sessions,
-    certificates: [
-      {
-        name: 'app.example.com',
-        source: 'development',
-        state: 'valid' as const,
-        notAfterMs: NOW + 30 * 86_400_000,
-      },
-    ],
-    issuance: { issuer: 'development', ordering: 0, issued: 1, renewed: 0, failed: 0 },
-  }
 }

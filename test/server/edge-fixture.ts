@@ -9,13 +9,13 @@ import { splice } from '../../src/net/splice.ts'
 import type { Mode } from '../../src/protocol/messages.ts'
 import { MemoryRegistry } from '../../src/registry/memory-registry.ts'
 import { Connections, type ConnectionsOptions } from '../../src/server/edge/connections.ts'
-import { Counters } from '../../src/server/edge/counters.ts'
 import { createHttpRedirector } from '../../src/server/edge/http.ts'
 import { HttpsEdge, type HttpsOptions, type HttpsTimeouts } from '../../src/server/edge/https.ts'
 import { createPublicPort } from '../../src/server/edge/public.ts'
 import { Reception, type ReceptionOptions } from '../../src/server/edge/reception.ts'
 import { TcpEdge } from '../../src/server/edge/tcp-edge.ts'
 import { TcpPorts, type TcpPortsOptions } from '../../src/server/edge/tcp-ports.ts'
+import { Telemetry } from '../../src/server/telemetry/telemetry.ts'
 import type { Route, Upstream, Visitor } from '../../src/server/upstream.ts'
 import { opensslPair, RecordingLog } from '../certs/support.ts'
 import { until } from '../mux/turns.ts'
@@ -34,7 +34,7 @@ export async function startEdge(
   const certificate = pair
   const registry = new MemoryRegistry<Route>()
   const log = new RecordingLog()
-  const counters = new Counters()
+  const telemetry = new Telemetry()
   const connections = new Connections({ connections: 100, connectionsPerAddress: 100, ...limits })
   const certificates = {
     certificateFor: async (name: string) =>
@@ -49,7 +49,7 @@ export async function startEdge(
   agents.on('connection', (socket) => agentSockets.push(socket.on('error', () => {})))
   const names = { gatewayHost: 'gateway.test', tunnelHost: 'tunnel.test' }
   const https = new HttpsEdge({
-    ...{ registry, gatewayHost: names.gatewayHost, counters, log },
+    ...{ registry, gatewayHost: names.gatewayHost, telemetry, log },
     headerBytes: 16_384,
     headerLines: 100,
     http2: true,
@@ -60,7 +60,7 @@ export async function startEdge(
     ...options,
   })
   const reception = new Reception({ connections, trustedProxies, log })
-  const tcp = new TcpEdge({ counters, log })
+  const tcp = new TcpEdge({ telemetry, log })
   const shared = { registry, reception, tcp }
   const ports = new TcpPorts({ ...shared, allowed: tcpPorts, bindAddress: '127.0.0.1' })
   const context = { ...shared, certificates, connections, https, agents, log, ...names }
@@ -75,7 +75,7 @@ export async function startEdge(
   })
 
   return {
-    ...{ port, ports, registry, log, counters, connections, reception, https, agentSockets },
+    ...{ port, ports, registry, log, telemetry, connections, reception, https, agentSockets },
     /** Has the name lead to an origin. */
     route(name: string, upstream: Upstream, mode: Mode = 'http', more: Partial<Route> = {}): Route {
       const route = { name, key: name, mode, target: 'origin', holder: upstream, ...more }

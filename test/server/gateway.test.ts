@@ -190,7 +190,7 @@ t.test('closing', async (t) => {
     busy.get('/', 'app.test')
     await until('the request', () => agent.streams.length === 1)
     const idle = await visit('app.test')
-    const ports = gateway.addresses
+    const { dashboard, ...ports } = gateway.addresses
     const closed = gateway.close()
     t.equal(gateway.status().gateway.isClosing, true)
     await idle.rest()
@@ -199,6 +199,9 @@ t.test('closing', async (t) => {
       const [error] = await once(late, 'error')
       t.equal(error.code, 'ECONNREFUSED')
     }
+    const ready = await fetch(`http://127.0.0.1:${dashboard?.port}/readyz`)
+    t.equal(ready.status, 503, 'and a balancer is told not to send anything')
+    await ready.body?.cancel()
     t.equal(agent.session.isClosed, false)
     agent.streams[0]?.write(ok)
     t.match(await busy.rest(), /ok$/)

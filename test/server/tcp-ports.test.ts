@@ -4,10 +4,10 @@ import { listen } from '../../src/net/listen.ts'
 import { PreambleDecoder } from '../../src/protocol/preamble.ts'
 import { MemoryRegistry } from '../../src/registry/memory-registry.ts'
 import { Connections } from '../../src/server/edge/connections.ts'
-import { Counters } from '../../src/server/edge/counters.ts'
 import { Reception } from '../../src/server/edge/reception.ts'
 import { TcpEdge } from '../../src/server/edge/tcp-edge.ts'
 import { TcpPorts } from '../../src/server/edge/tcp-ports.ts'
+import { Telemetry } from '../../src/server/telemetry/telemetry.ts'
 import type { Route } from '../../src/server/upstream.ts'
 import { RecordingLog } from '../certs/support.ts'
 import { settle, until } from '../mux/turns.ts'
@@ -30,7 +30,7 @@ function start(t: Test, allowed: readonly number[], opened?: () => Promise<void>
   const log = new RecordingLog()
   const connections = new Connections({ connections: 100, connectionsPerAddress: 100 })
   const reception = new Reception({ connections, trustedProxies: { matches: () => false }, log })
-  const tcp = new TcpEdge({ counters: new Counters(), log })
+  const tcp = new TcpEdge({ telemetry: new Telemetry(), log })
   const ranges = allowed.map((port) => ({ min: port, max: port }))
   const ports = new TcpPorts({ allowed: ranges, bindAddress: host, registry, reception, tcp })
   t.teardown(() => {

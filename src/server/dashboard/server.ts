@@ -1,121 +1,97 @@
-import { createHash } from 'node:crypto'
 import http from 'node:http'
-import { isIPv4 } from 'node:net'
-import { canonicalHostname } from '../../net/hostname.ts'
-import type { GatewayStatus } from '../status.ts'
-import { statusPage } from './page.ts'
-import { style } from './style.ts'
+import type { Readable, Writable } from 'node:stream'
+import type { Visit } from '../edge/visit.ts'
+import type { Dashboard } from './dashboard.ts'
+import type { Answer, DashboardRequest } from './exchange.ts'
 
-export interface DashboardOptions {
-  readonly status: () => GatewayStatus
-  /** Names the page may be asked for by, canonical; `localhost` and loopback addresses always may. */
-  readonly allowedHosts: readonly string[]
-}
-
-/**
- * The owner's pages: `/` for people, `/api/v1/status` for programs, `/healthz` for supervisors. They
- * only tell; nothing can be changed through them. Not listening yet; whoever made it closes it.
- *
- * It is meant for loopback, and there the Host header is what keeps strangers out: a page from
- * elsewhere can have its own name resolve to 127.0.0.1 and then read what is here (DNS rebinding),
- * but its requests still carry that name.
- */
-export function createDashboardServer({ status, allowedHosts }: DashboardOptions): http.Server {
-  const allowed = new Set([...allowedHosts, 'localhost'])
-  const server = http.createServer(TIMEOUTS, (request, response) => {
-    try {
-      send(request, response, answer(request))
-    } catch {
-      send(request, response, text(500, 'The status could not be read.'))
-    }
+/** The dashboard on a port of its own. Not listening yet; whoever made it closes it. */
+export function createDashboardServer(dashboard: Dashboard): http.Server {
+  const server = http.createServer(timeouts, (request, response) => {
+    const { method = 'GET', url = '/', rawHeaders, socket } = request
+    const remoteAddress = socket.remoteAddress ?? ''
+    const asked = { method, url, rawHeaders, remoteAddress, isSecure: false, stream: request }
+    void dashboard.answer(requestOf(asked)).then((answer) => {
+      if (response.destroyed) return
+      // Nobody waits here for the body of what was not asked for.
+      const isUnread = !request.complete && request.method !== 'GET'
+      response.writeHead(answer.status, {
+        ...answer.headers,
+        ...(typeof answer.body === 'string' && {
+          'content-length': Buffer.byteLength(answer.body),
+        }),
+        ...(isUnread && { connection: 'close' }),
+      })
+      sendBody(answer, method, response, () => response.end())
+    })
   })
   server.maxHeadersCount = 0 // Node's limit hides lines instead of refusing them
   return server
-
-  function answer(request: http.IncomingMessage): Answer {
-    if (!isAllowedHost(request, allowed)) {
-      return text(403, 'This page answers to the names of its gateway and to localhost.')
-    }
-    const path = (request.url ?? '/').split('?', 1)[0] ?? '/'
-    const page = PAGES[path]
-    if (page === undefined) return text(404, 'There is no such page.')
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      return { ...text(405, 'This page can only be read.'), allow: 'GET, HEAD' }
-    }
-    return page(status())
-  }
 }
 
-interface Answer {
-  readonly code: number
-  readonly type: string
-  readonly body: string
-  readonly allow?: string
+/** The same at the public port, where the gateway's own name leads. Calls `visit.done` through `onDone`. */
+export function serveVisit(
+  dashboard: Dashboard,
+  visit: Visit,
+  remoteAddress: string,
+  onDone: (isWhole: boolean) => void,
+): void {
+  const { method, url, rawHeaders } = visit.head
+  let end: (() => void) | undefined
+  visit.response.once('close', () => {
+    end?.()
+    onDone(visit.isAnswered)
+  })
+  visit.sendContinue()
+  const asked = { method, url, rawHeaders, remoteAddress, isSecure: true, stream: visit.body }
+  void dashboard.answer(requestOf(asked)).then((answer) => {
+    if (visit.response.destroyed) return
+    const { status, headers, body } = answer
+    const lines = Object.entries(headers).flat()
+    if (typeof body === 'string') lines.push('content-length', String(Buffer.byteLength(body)))
+    visit.respond({ status, lines })
+    sendBody(answer, method, visit.response, () => visit.end())
+    visit.flush()
+  })
 }
 
-const PAGES: Readonly<Record<string, ((status: GatewayStatus) => Answer) | undefined>> = {
-  __proto__: null as never, // `/constructor` is a path like any other
-  '/': (status) => ({
-    code: 200,
-    type: 'text/html; charset=utf-8',
-    body: statusPage(status, Date.now()),
-  }),
-  '/api/v1/status': (status) => ({
-    code: 200,
-    type: 'application/json',
-    body: `${JSON.stringify(status)}\n`,
-  }),
-  '/healthz': ({ gateway }) => (gateway.isClosing ? text(503, 'closing') : text(200, 'ok')),
-}
-
-const TIMEOUTS: http.ServerOptions = {
+const timeouts: http.ServerOptions = {
   headersTimeout: 10_000,
   requestTimeout: 10_000,
   keepAliveTimeout: 5_000,
   connectionsCheckingInterval: 1_000, // by default the two above are looked at every 30 s
 }
 
-const HEADERS = {
-  'cache-control': 'no-store',
-  'content-security-policy': [
-    "default-src 'none'",
-    `style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`,
-    'img-src data:', // the icon
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-  ].join('; '),
-  'cross-origin-opener-policy': 'same-origin',
-  'cross-origin-resource-policy': 'same-origin',
-  'referrer-policy': 'no-referrer',
-  'x-content-type-options': 'nosniff',
-  'x-frame-options': 'DENY',
+/** A form of ours has a password or a token in it. */
+const longestBody = 4_096
+
+interface Asked extends Omit<DashboardRequest, 'path' | 'query' | 'body'> {
+  readonly url: string
+  readonly stream: Readable
 }
 
-function text(code: number, sentence: string): Answer {
-  return { code, type: 'text/plain; charset=utf-8', body: `${sentence}\n` }
+function requestOf({ url, stream, ...request }: Asked): DashboardRequest {
+  const at = url.indexOf('?')
+  const path = at === -1 ? url : url.slice(0, at)
+  const query = new URLSearchParams(at === -1 ? '' : url.slice(at))
+  return { ...request, path, query, body: () => readBody(stream) }
 }
 
-function send(request: http.IncomingMessage, response: http.ServerResponse, answer: Answer): void {
-  const { code, type, body, allow } = answer
-  response.writeHead(code, {
-    ...HEADERS,
-    'content-type': type,
-    'content-length': Buffer.byteLength(body),
-    ...(allow && { allow }),
-    // Nobody waits here for the body of what was not asked for.
-    ...(code >= 400 && code !== 404 && { connection: 'close' }),
-  })
-  response.end(request.method === 'HEAD' ? undefined : body)
+async function readBody(stream: Readable): Promise<string | undefined> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
+    chunks.push(chunk as Buffer)
+    length += (chunk as Buffer).length
+    if (length > longestBody) return undefined
+  }
+  return Buffer.concat(chunks).toString('utf8')
 }
 
-function isAllowedHost(request: http.IncomingMessage, allowed: ReadonlySet<string>): boolean {
-  const lines = request.rawHeaders.filter((name, at) => at % 2 === 0 && /^host$/i.test(name))
-  const host = request.headers.host
-  if (lines.length !== 1 || host === undefined) return false
-  const name = canonicalHostname(host)
-  if (name !== undefined) return allowed.has(name)
-  if (/^\[::1\](?::[0-9]{1,5})?$/.test(host)) return true
-  const [, address = ''] = /^([0-9.]+)(?::[0-9]{1,5})?$/.exec(host) ?? []
-  return isIPv4(address) && address.startsWith('127.')
+function sendBody(answer: Answer, method: string, response: Writable, end: () => void): void {
+  const { body } = answer
+  if (method === 'HEAD') end()
+  else if (typeof body === 'string') {
+    response.write(body)
+    end()
+  } else response.once('close', body(response))
 }

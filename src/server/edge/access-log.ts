@@ -1,8 +1,9 @@
 import type { Logger } from '../../log.ts'
-import type { Counters } from './counters.ts'
+import type { Telemetry } from '../telemetry/telemetry.ts'
+import type { TrafficError } from '../telemetry/traffic.ts'
 
 export interface AccessLogOptions {
-  readonly counters: Counters
+  readonly telemetry: Telemetry
   readonly log: Logger
   /** Whether the path is logged with its query, which may hold secrets. */
   readonly hasQuery: boolean
@@ -18,6 +19,7 @@ export interface Arrival {
   readonly http?: string
   readonly method?: string
   readonly target?: string
+  readonly rawHeaders?: readonly string[]
 }
 
 /** What became of it. */
@@ -31,12 +33,22 @@ export interface Departure {
   /** Who served it: the agent's name for itself, and the session's for the tunnel. */
   readonly agent?: string | undefined
   readonly session?: string | undefined
+  /** The public name it was sent to, if there was one: `Telemetry.routeRequest` was called with it. */
+  readonly name?: string | undefined
+  /** That of the target. */
+  readonly answer?: Answer | undefined
+}
+
+export interface Answer {
+  /** By `performance.now()`. */
+  readonly beganMs: number
+  readonly rawHeaders: readonly string[]
 }
 
 /** `refused`: answered by us. `broken`: the response could not be finished. `aborted`: the visitor left. */
 export type Outcome = 'whole' | 'switched' | 'refused' | 'broken' | 'aborted'
 
-/** One line a request, when it is over; and the counts of them. */
+/** One line a request, when it is over; and the same for the telemetry. */
 export class AccessLog {
   readonly #options: AccessLogOptions
 
@@ -46,33 +58,49 @@ export class AccessLog {
 
   /** Counts and times a request; what it gives ends both, and makes its line. */
   begin(arrival: Arrival): (departure: Departure) => void {
-    const { counters } = this.#options
     const startMs = performance.now()
-    counters.requests += 1
-    counters.openRequests += 1
-    return (departure) => {
-      counters.openRequests -= 1
-      this.#write(arrival, departure, Math.round(performance.now() - startMs))
-    }
+    this.#options.telemetry.beginRequest()
+    return (departure) => this.#end(arrival, departure, startMs)
   }
 
   /** For what was no request, and has been answered all the same. */
   refused(arrival: Arrival, status: number, code: string): void {
-    this.#options.counters.requests += 1
-    this.#write(arrival, { status, code, outcome: 'refused', bytesIn: 0, bytesOut: 0 }, 0)
+    const end = this.begin(arrival)
+    end({ status, code, outcome: 'refused', bytesIn: 0, bytesOut: 0 })
   }
 
-  #write(arrival: Arrival, departure: Departure, durationMs: number): void {
-    const { counters, log, hasQuery } = this.#options
-    const { remoteAddress, host, http, method, target, requestId } = arrival
-    const { status, outcome, code, bytesIn, bytesOut, agent, session } = departure
-    if (outcome === 'refused' || outcome === 'broken') counters.failedRequests += 1
+  #end(arrival: Arrival, departure: Departure, startMs: number): void {
+    const { telemetry, log, hasQuery } = this.#options
+    const { remoteAddress, host, http, method, target, requestId, rawHeaders = none } = arrival
+    const { status, outcome, code, bytesIn, bytesOut, agent, session, answer } = departure
+    const lastingMs = performance.now() - startMs
+    const path = pathOf(target, hasQuery)
+    const durationMs = Math.round(lastingMs)
     log.info('request', {
-      ...{ remoteAddress, method, host, path: pathOf(target, hasQuery), http, status },
+      ...{ remoteAddress, method, host, path, http, status },
       ...{ bytesIn, bytesOut, durationMs, agent, session, requestId, code },
       ...(outcome !== 'whole' && { outcome }),
     })
+    const atMs = Date.now() - lastingMs
+    telemetry.endRequest(
+      { status, durationMs: lastingMs, bytesIn, bytesOut, error: errorOf(departure, atMs) },
+      {
+        ...{ requestId, atMs, remoteAddress, host, http, method, path, outcome, code },
+        ...{ bytesIn, bytesOut, session },
+        firstByteMs: answer && answer.beganMs - startMs,
+        rawRequestHeaders: rawHeaders,
+        rawResponseHeaders: answer?.rawHeaders ?? none,
+      },
+      departure.name,
+    )
   }
+}
+
+const none: readonly string[] = []
+
+function errorOf({ outcome, status, code }: Departure, atMs: number): TrafficError | undefined {
+  const isOurs = outcome === 'refused' || outcome === 'broken'
+  return isOurs || status >= 500 ? { atMs, status, code, isOurs } : undefined
 }
 
 /** A visitor's text, of bounded length. */

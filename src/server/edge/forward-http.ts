@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { splice } from '../../net/splice.ts'
 import type { Route, Visitor } from '../upstream.ts'
-import type { Outcome } from './access-log.ts'
+import type { Answer, Outcome } from './access-log.ts'
 import { type EdgeError, edgeErrors, sendError } from './error-page.ts'
 import { requestHeaders, responseHeaders, trailerPairs, valuesOf } from './headers.ts'
 import { forwardedLines, type Provenance } from './provenance.ts'
@@ -51,6 +51,7 @@ export class HttpExchange implements TargetListener {
   readonly #options: ExchangeOptions
   #request: TargetRequest | undefined
   #answer: TargetAnswer | undefined
+  #answered: Answer | undefined
   #outcome: Outcome = 'whole'
   #error: EdgeError | undefined
   #isDone = false
@@ -66,6 +67,11 @@ export class HttpExchange implements TargetListener {
   constructor(options: ExchangeOptions) {
     this.#options = options
     this.#isFresh = options.visit.canSwitch
+  }
+
+  /** What came from the target, once something did. */
+  get answered(): Answer | undefined {
+    return this.#answered
   }
 
   start(): void {
@@ -168,6 +174,7 @@ export class HttpExchange implements TargetListener {
     const { visit, requestId } = this.#options
     const { status, message, body, isAll } = answer
     this.#answer = answer
+    this.#answered = { beganMs: performance.now(), rawHeaders: answer.rawHeaders }
     this.#isAwaiting = false
     clearTimeout(this.#deadline)
     const hasTrailers = answer.mayHaveTrailers && !isAll && visit.takesTrailers
@@ -211,6 +218,7 @@ export class HttpExchange implements TargetListener {
       return
     }
     this.#outcome = 'switched'
+    this.#answered = { beganMs: performance.now(), rawHeaders }
     clearTimeout(this.#deadline)
     const upgrade = valuesOf(rawHeaders, 'upgrade')[0] ?? checked.upgrade ?? ''
     const visitor = visit.switch(responseHeaders(rawHeaders, { requestId, upgrade }))

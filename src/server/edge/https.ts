@@ -1,9 +1,9 @@
 import type { TLSSocket } from 'node:tls'
 import type { Logger } from '../../log.ts'
 import type { Registry } from '../../registry/registry.ts'
+import type { Telemetry } from '../telemetry/telemetry.ts'
 import type { Route, Visitor } from '../upstream.ts'
-import { AccessLog, type Arrival, type Outcome } from './access-log.ts'
-import type { Counters } from './counters.ts'
+import { AccessLog, type Arrival, type Departure, type Outcome } from './access-log.ts'
 import { type EdgeError, edgeErrors, sendError } from './error-page.ts'
 import { HttpExchange } from './forward-http.ts'
 import { Http1Server } from './http1-server.ts'
@@ -33,7 +33,7 @@ export interface HttpsOptions {
   readonly trustedProxies: TrustedProxies
   /** Whether the access log has queries. */
   readonly logQuery: boolean
-  readonly counters: Counters
+  readonly telemetry: Telemetry
   readonly log: Logger
 }
 
@@ -60,8 +60,8 @@ export class HttpsEdge {
 
   constructor(options: HttpsOptions) {
     this.#options = options
-    const { counters, log, logQuery: hasQuery } = options
-    this.#accessLog = new AccessLog({ counters, log, hasQuery })
+    const { telemetry, log, logQuery: hasQuery } = options
+    this.#accessLog = new AccessLog({ telemetry, log, hasQuery })
     const { headerBytes, headerLines, streamsPerConnection: concurrentStreams } = options
     this.#timeouts = { ...defaultTimeouts, ...options.timeouts }
     const serverOptions: VisitServerOptions = {
@@ -150,12 +150,16 @@ export class HttpsEdge {
       refuse(edgeErrors.hostUnknown)
       return
     }
-    const exchange = new HttpExchange({
+    this.#options.telemetry.routeRequest(route.name)
+    const exchange: HttpExchange = new HttpExchange({
       ...{ visit, checked, route, visitor, from, requestId, headerBytes, minUploadRate },
       publicPort: this.#options.publicPort(),
       responseTimeoutMs: route.responseTimeoutMs ?? this.#timeouts.responseMs,
       targets: this.#targets,
-      onDone: (outcome, error) => done(outcome, error, route.holder.id),
+      onDone: (outcome, error) => {
+        const { name, holder } = route
+        done(outcome, error, { name, session: holder.id, answer: exchange.answered })
+      },
     })
     exchange.start()
   }
@@ -163,11 +167,12 @@ export class HttpsEdge {
   /** What it gives ends the request, and makes its access line. */
   #begin(visit: Visit, arrival: Pick<Arrival, 'requestId' | 'host' | 'remoteAddress'>): Done {
     const { head, protocol: http } = visit
-    const end = this.#accessLog.begin({ ...arrival, http, method: head.method, target: head.url })
-    return (outcome, error, session) => {
+    const { method, url: target, rawHeaders } = head
+    const end = this.#accessLog.begin({ ...arrival, http, method, target, rawHeaders })
+    return (outcome, error, whereTo) => {
       const { bytesIn, bytesOut } = visit
       const status = outcome === 'switched' ? 101 : visit.status
-      end({ outcome, status, code: error?.code, bytesIn, bytesOut, session })
+      end({ outcome, status, code: error?.code, bytesIn, bytesOut, ...whereTo })
       visit.done()
     }
   }
@@ -178,7 +183,11 @@ export class HttpsEdge {
   }
 }
 
-type Done = (outcome: Outcome, error?: EdgeError, session?: string) => void
+type Done = (
+  outcome: Outcome,
+  error?: EdgeError,
+  whereTo?: Pick<Departure, 'name' | 'session' | 'answer'>,
+) => void
 
 function isOwnPage({ method, url }: RequestHead): boolean {
   return (method === 'GET' || method === 'HEAD') && url.split('?', 1)[0] === '/'

@@ -4,29 +4,33 @@ import { IdleWatch } from '../../net/idle-watch.ts'
 import { reset } from '../../net/reset.ts'
 import { splice } from '../../net/splice.ts'
 import { isHostname } from '../claims.ts'
+import type { Telemetry } from '../telemetry/telemetry.ts'
+import type { TrafficError } from '../telemetry/traffic.ts'
 import type { Route, Visitor } from '../upstream.ts'
-import type { Counters } from './counters.ts'
 import { upstreamErrorOf } from './upstream-error.ts'
 
 export interface TcpEdgeOptions {
-  readonly counters: Counters
+  readonly telemetry: Telemetry
   readonly log: Logger
 }
 
 /** What went wrong, if anything, as the access line tells it. */
-type Failure = LogFields & { readonly outcome: 'refused' | 'broken' | 'aborted' | 'idle' }
+type Failure = LogFields & {
+  readonly outcome: 'refused' | 'broken' | 'aborted' | 'idle'
+  readonly code?: string
+}
 
 /**
  * Connections whose bytes are none of our business: what was inside of the visitor's TLS (tcp), that TLS
  * itself (tls), plain SSH, whatever comes to a port of its own.
  */
 export class TcpEdge {
-  readonly #counters: Counters
+  readonly #telemetry: Telemetry
   readonly #log: Logger
   readonly #idleWatch = new IdleWatch()
 
-  constructor({ counters, log }: TcpEdgeOptions) {
-    this.#counters = counters
+  constructor({ telemetry, log }: TcpEdgeOptions) {
+    this.#telemetry = telemetry
     this.#log = log
   }
 
@@ -37,7 +41,7 @@ export class TcpEdge {
    */
   async forward(socket: Socket, route: Route, visitor: Visitor): Promise<void> {
     const startMs = performance.now()
-    this.#counters.tcpConnections += 1
+    this.#telemetry.beginConnection(route.name)
     socket.on('error', () => {}) // its close says the same
     const stream = route.holder.open(route, visitor)
     let failure: Failure | undefined
@@ -55,12 +59,14 @@ export class TcpEdge {
     await splice(socket, stream)
     if (socket.errored !== null) failure ??= { outcome: 'aborted' }
     const { name, key } = route
+    const { bytesRead: bytesIn, bytesWritten: bytesOut } = socket
+    const durationMs = Math.round(performance.now() - startMs)
+    const error = errorOf(failure)
+    this.#telemetry.endConnection({ status: 0, durationMs, bytesIn, bytesOut, error }, name)
     this.#log.info('connection', {
       ...(isHostname(name) ? { host: name } : { host: key, entrance: name }),
       ...failure,
-      durationMs: Math.round(performance.now() - startMs),
-      bytesIn: socket.bytesRead,
-      bytesOut: socket.bytesWritten,
+      ...{ durationMs, bytesIn, bytesOut },
       remoteAddress: visitor.remoteAddress,
       session: route.holder.id,
     })
@@ -71,4 +77,10 @@ export class TcpEdge {
 function failureOf(error: Error & { code?: unknown }, hasAnswered: boolean): Failure {
   const { code } = upstreamErrorOf(error)
   return { outcome: hasAnswered ? 'broken' : 'refused', code, reason: error.message }
+}
+
+/** That a visitor leaves, or says nothing for too long, is none. */
+function errorOf(failure: Failure | undefined): TrafficError | undefined {
+  if (failure?.outcome !== 'refused' && failure?.outcome !== 'broken') return undefined
+  return { atMs: Date.now(), status: 0, code: failure.code, isOurs: true }
 }
