@@ -47,6 +47,7 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
     token: await tokenSource(config),
     tokenLife: await tokenLife(config),
     tunnels: routes,
+    graceMs: config.shutdownGraceSec * 1000,
     agent: {
       id: config.agentId ?? deriveAgentId(invocation),
       name: machineName(),

@@ -78,7 +78,7 @@ export class Agent extends EventEmitter<AgentEvents> {
     this.#options = options
     this.#turns = new Turns(options.gateways)
     this.#log = new AgentLog(options.log, this.#turns)
-    this.#graceMs = options.graceMs ?? 10_000
+    this.#graceMs = options.graceMs ?? 15_000
     this.#random = options.random ?? Math.random
   }
 

@@ -156,7 +156,9 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
   /** Takes no new streams, lets those that run finish within the time, then ends the session. */
   close(graceMs: number): Promise<void> {
     if (this.#isClosed) return Promise.resolve()
-    this.#session.goAway()
+    this.#control.release()
+    // Visitors who were on their way to us as we decided to go are served yet.
+    void this.#session.leave().then(() => this.#leave())
     return new Promise((resolve) => {
       const timer = setTimeout(
         () => this.destroy(closedByUs(`streams still ran after ${graceMs} ms`)),
@@ -166,7 +168,6 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
         clearTimeout(timer)
         resolve()
       })
-      this.#leave()
     })
   }
 

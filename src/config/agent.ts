@@ -7,6 +7,7 @@ import {
   readConnection,
 } from './agent-connection.ts'
 import { parseTunnels, readTunnel, type TunnelConfig, tunnelFields } from './agent-tunnels.ts'
+import { type ClosingSettings, closingFields } from './closing.ts'
 import { type Environment, fromEnvironment } from './environment.ts'
 import { Problems } from './errors.ts'
 import { type Fields, readFields, type Section, type Source } from './field.ts'
@@ -16,8 +17,8 @@ import { proxyVariables } from './proxy.ts'
 import type { Target } from './target.ts'
 import { readYaml, type YamlMap } from './yaml.ts'
 
-/** What gotunnel-agent is told by its config.yaml or its command line, and about logs by its environment. */
-export interface AgentConfig extends AgentConnection, LogSettings {
+/** What gotunnel-agent is told by its config.yaml or its command line, and about its own running by its environment. */
+export interface AgentConfig extends ClosingSettings, AgentConnection, LogSettings {
   /** At least one; no two have the same name or port. */
   readonly tunnels: readonly TunnelConfig[]
 }
@@ -33,10 +34,12 @@ export const agentSections: readonly Section[] = [
   { title: 'each of tunnels', fields: tunnelFields },
 ]
 
+const runningFields = { ...closingFields, ...logFields }
+
 /** From the environment, not from the file. */
 export const agentEnvironment: Section = {
-  title: 'logs and proxies',
-  fields: { ...logFields, ...proxyVariables },
+  title: 'running and proxies',
+  fields: { ...runningFields, ...proxyVariables },
 }
 
 /**
@@ -58,12 +61,12 @@ const refusedKeys = {
 export function parseAgentConfig(text: string, options: AgentConfigOptions): AgentConfig {
   const { file, env } = options
   const problems = new Problems()
-  const logs = readFields(logFields, fromEnvironment(env), problems)
+  const running = readFields(runningFields, fromEnvironment(env), problems)
   const root = readYaml(text, file, problems)
   if (!root) problems.throwIfAny()
   const config = root && parseRoot(root)
   problems.throwIfAny()
-  return Object.freeze({ ...logs, ...config }) as AgentConfig // complete, since nothing was wrong
+  return Object.freeze({ ...running, ...config }) as AgentConfig // complete, since nothing was wrong
 
   function parseRoot(map: YamlMap) {
     map.allowOnly(
@@ -93,11 +96,11 @@ function withPaths(tunnel: Partial<TunnelConfig>, directory: string): Partial<Tu
  */
 export function parseOneTunnel(source: Source, options: ConnectionOptions): AgentConfig {
   const problems = new Problems()
-  const logs = readFields(logFields, fromEnvironment(options.env), problems)
+  const running = readFields(runningFields, fromEnvironment(options.env), problems)
   const connection = readConnection(source, options, problems)
   const tunnel = readTunnel(source, problems)
   problems.throwIfAny()
-  return Object.freeze({ ...logs, ...connection, tunnels: [tunnel] }) as AgentConfig // complete, as above
+  return Object.freeze({ ...running, ...connection, tunnels: [tunnel] }) as AgentConfig // complete, as above
 }
 
 function keysOf(fields: Fields): string[] {

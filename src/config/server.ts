@@ -8,6 +8,7 @@ import {
   checkCertificates,
 } from './acme.ts'
 import { AddressRanges } from './address-ranges.ts'
+import { type ClosingSettings, closingFields } from './closing.ts'
 import { type Environment, fromEnvironment } from './environment.ts'
 import { Problems } from './errors.ts'
 import {
@@ -39,7 +40,7 @@ export interface ServerConfig
     CertificateValues,
     Values<typeof protocolFields>,
     LogSettings,
-    Values<typeof closingFields>,
+    ClosingSettings,
     Values<typeof accessLogFields> {
   /** The CA that is asked; undefined where it is none that speaks ACME. */
   readonly acmeCa: AcmeCa | undefined
@@ -151,15 +152,6 @@ const limitFields = {
     integer({ min: 0, max: 1_000_000, unit: 'bytes' }),
     '100',
     'Bytes a second that an upload of known length must have, over 20 s; beneath it the answer is 408. 0: any number will do.',
-  ),
-}
-
-const closingFields = {
-  shutdownGraceSec: withDefault(
-    'SHUTDOWN_GRACE_SEC',
-    integer({ min: 0, max: 3600, unit: 'seconds' }),
-    '15',
-    'How long running requests and connections may take to end when the gateway stops.',
   ),
 }
 

@@ -40,6 +40,8 @@ export class Session extends EventEmitter<SessionEvents> {
   #lastReadMs = performance.now()
   #lastPingMs = performance.now()
   #isGoingAway = false
+  /** Of streams that the peer opens there can be no more, or they are not wanted. */
+  #isRefusing = false
   #isPeerGoingAway = false
   /** `close()` was called: the session ends with its last stream. */
   #isClosing = false
@@ -125,6 +127,25 @@ export class Session extends EventEmitter<SessionEvents> {
 
   /** Takes no new streams from now on, and opens none; those that run go on. */
   goAway(): void {
+    this.#isRefusing = true
+    this.#announceGoAway()
+  }
+
+  /**
+   * The same without a loss: streams that the peer has opened before it heard of it are taken yet. Resolves
+   * when there can be no more of them.
+   */
+  async leave(): Promise<void> {
+    this.#announceGoAway()
+    try {
+      await this.ping()
+      // An answer overtakes the SYNs that were queued with it; the second one comes behind them.
+      await this.ping()
+    } catch {} // the session is over, or as good as that
+    this.#isRefusing = true
+  }
+
+  #announceGoAway(): void {
     if (this.#isGoingAway || this.#isClosed) return
     this.#isGoingAway = true
     this.#writer.control(FrameType.GoAway, 0, SESSION_ID, GoAwayCode.Normal)
@@ -166,7 +187,7 @@ export class Session extends EventEmitter<SessionEvents> {
   }
 
   #inboundFrames(): InboundFrames {
-    const isAccepting = () => !this.#isGoingAway && this.listenerCount('stream') > 0
+    const isAccepting = () => !this.#isRefusing && this.listenerCount('stream') > 0
     const host = {
       get acceptsStreams() {
         return isAccepting()

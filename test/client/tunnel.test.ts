@@ -275,10 +275,13 @@ t.test('close', async (t) => {
     const running = gateway.open('echo.test')
     running.write('one ')
     await once(running, 'data')
-    const leaving = once(gateway.session, 'goAway')
+    const told = once(gateway.session, 'goAway')
+    const leaving = once(tunnel, 'leave')
     const closing = tunnel.close(60_000)
+    await told
     await leaving
     t.ok(tunnel.isLeaving)
+    t.notOk(tunnel.isClosed)
     running.end('two')
     t.equal(await text(running), 'two')
     await closing
@@ -324,7 +327,9 @@ t.test('close', async (t) => {
     t.teardown(() => t.clock.exit())
     const { gateway, tunnel } = await pair(t)
     gateway.control?.removeAllListeners('end')
+    const leaving = once(tunnel, 'leave')
     const closing = tunnel.close(60_000)
+    await leaving
     t.clock.advance(2_000)
     await closing
     t.match(tunnel.error, { code: 'CLIENT_CLOSED' })

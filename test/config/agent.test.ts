@@ -27,6 +27,7 @@ tunnels:
   t.strictSame(rest, {
     logLevel: 'info',
     logFormat: 'auto',
+    shutdownGraceSec: 15,
     gateways: [{ host: 'tunnel.example.com', port: 9443 }],
     skipTlsVerify: true,
     tunnels: [

@@ -10,8 +10,8 @@ import {
   startAgent,
   startGateway,
 } from '../support/programs.ts'
-import { listen, serveTcp } from './targets.ts'
-import { ask, connectTo, heard } from './visitor.ts'
+import { listen, serveHttp, serveTcp } from './targets.ts'
+import { ask, connectTo, heard, type Visit, visit } from './visitor.ts'
 
 // A program that is told to stop finishes what runs, takes nothing new, and is gone after 15 s at most.
 
@@ -84,6 +84,25 @@ for (const name of ['gateway', 'agent'] as const) {
     t.ok(tookMs < 5_000, `${Math.round(tookMs)} ms`)
   })
 }
+
+t.test('an agent that is told to stop serves who was on the way to it', async (t) => {
+  const quick = await serveHttp(t, (_request, response) => response.end('hello'))
+  const gateway = await startGateway(t)
+  const offer = { hostname: 'busy.localhost', target: quick }
+  const agent = await startAgent(t, gateway, [offer])
+  const visits = Array.from({ length: 16 }, async () => {
+    const answers: Visit[] = []
+    while (answers.at(-1)?.status !== 404) answers.push(await visit(gateway, 'busy.localhost'))
+    return answers
+  })
+  await agent.waitFor('connected')
+  await visit(gateway, 'busy.localhost')
+  agent.signal('SIGTERM')
+  const answers = (await Promise.all(visits)).flat().filter(({ status }) => status !== 404)
+  t.ok(answers.length > 16)
+  t.strictSame(new Set(answers.map(({ status }) => status)), new Set([200]))
+  t.strictSame(await agent.exited, { code: 0, signal: null })
+})
 
 async function startBoth(t: Test): Promise<{ gateway: Gateway; agent: Program }> {
   const gateway = await startGateway(t)

@@ -696,6 +696,30 @@ t.test('a stream opened while our go-away was on its way is reset', async (t) =>
 })
 
 t.test(
+  'leave takes the streams that were opened while it was on its way, and then no more',
+  async (t) => {
+    const { session, peer } = sessionWithRawPeer(t, 'server')
+    const taken: number[] = []
+    session.on('stream', (stream) => taken.push(stream.id))
+    let hasLeft = false
+    const leaving = session.leave().then(() => (hasLeft = true))
+    t.throws(() => session.open(), { code: 'MUX_SESSION_CLOSED' })
+    await settle()
+    t.same(peer.take(), ['00 03 0000 00000000 00000000', '00 02 0001 00000000 00000001'])
+    peer.send('00 02 0002 00000000 00000001', '00 01 0001 00000001 00000000')
+    await settle()
+    t.same(peer.take(), ['00 02 0001 00000000 00000002', '00 01 0002 00000001 00000000'])
+    t.equal(hasLeft, false)
+    peer.send('00 02 0002 00000000 00000002')
+    await leaving
+    peer.send('00 01 0001 00000003 00000000')
+    await settle()
+    t.same(peer.take(), ['00 01 0008 00000003 00000000'])
+    t.same(taken, [1])
+  },
+)
+
+t.test(
   'streams that wait for a place fail when the peer goes away; those sent go on',
   async (t) => {
     const { session, peer } = sessionWithRawPeer(t, 'client', { maxUnansweredOpens: 2 })
