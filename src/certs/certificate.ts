@@ -51,11 +51,12 @@ export function readCertificateFor(
   return certificate
 }
 
-/** The first private key and all certificates of a PEM text, or `undefined` where one is missing. */
+/** The first private key and all certificates of a PEM text, or `undefined` where one is missing or cut off. */
 export function splitPem(text: string): KeyAndChain | undefined {
   const key = text.match(/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]+?-----END [A-Z ]*-----/)?.[0]
   const chain = text.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g)
-  return key === undefined || chain === null
+  const begun = text.match(/-----BEGIN CERTIFICATE-----/g)
+  return key === undefined || chain === null || chain.length !== begun?.length
     ? undefined
     : { key: `${key}\n`, chain: `${chain.join('\n')}\n` }
 }

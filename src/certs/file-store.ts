@@ -13,7 +13,7 @@ import {
 } from './private-file.ts'
 import type { Store } from './store.ts'
 
-/** Keeps each hostname's key, leaf and chain in one PEM file of its own, mode 0600, in a directory 0700. */
+/** Keeps each hostname's leaf, chain and key in one PEM file of its own, mode 0600, in a directory 0700. */
 export class FileStore implements Store {
   readonly #directory: string
   #ready: Promise<void> | undefined
@@ -42,7 +42,8 @@ export class FileStore implements Store {
       this.#ready = undefined
       throw error
     }
-    await writePrivateFile(path, `${key.trim()}\n${chain.trim()}\n`)
+    // The key last: wherever the file is cut off, it is no pair any more.
+    await writePrivateFile(path, `${chain.trim()}\n${key.trim()}\n`)
   }
 
   async list(): Promise<string[]> {

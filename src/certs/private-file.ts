@@ -56,7 +56,11 @@ export async function makePrivateDirectory(directory: string): Promise<void> {
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 })
   } catch (error) {
-    throw failed(`cannot make the directory ${directory}: ${message(error)}`, error)
+    // With `recursive`, Node says ENOENT of a disk that is read-only.
+    const { path = directory } = error as NodeJS.ErrnoException
+    const plain = await mkdir(path, { mode: 0o700 }).catch((reason) => reason)
+    const cause = errno(plain) === 'EROFS' ? plain : error
+    throw failed(`cannot make the directory ${directory}: ${message(cause)}`, cause)
   }
 }
 

@@ -53,6 +53,7 @@ t.test('a key and chain are read', async (t) => {
     t.equal(whole?.chain, chain + chain)
     t.equal(splitPem(chain), undefined)
     t.equal(splitPem(key), undefined)
+    t.equal(splitPem(key + chain + chain.slice(0, 90)), undefined, 'cut off')
     t.equal(splitPem(''), undefined)
   })
 

@@ -7,6 +7,7 @@ import {
   statSync,
   symlinkSync,
   utimesSync,
+  writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -104,6 +105,20 @@ t.test('the file store', async (t) => {
     const store = new FileStore({ directory })
     for (const name of ['a.test', 'b.test']) {
       await t.rejects(store.load(name), { code: 'CERT_UNUSABLE', message: `${name}.pem` })
+    }
+  })
+
+  t.test('a file that was cut off is no pair, wherever', async (t) => {
+    const directory = t.testdir()
+    const store = new FileStore({ directory })
+    await store.save('a.test', { ...pair, chain: pair.chain + pair.chain })
+    const file = join(directory, 'a.test.pem')
+    const whole = readFileSync(file, 'utf8')
+    t.ok(await store.load('a.test'))
+    // Within and behind each line.
+    for (const { index } of whole.trimEnd().matchAll(/.\n|\n/g)) {
+      writeFileSync(file, whole.slice(0, index + 1))
+      await t.rejects(store.load('a.test'), { code: 'CERT_UNUSABLE' }, `after ${index + 1} bytes`)
     }
   })
 

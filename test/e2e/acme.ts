@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
+import tls from 'node:tls'
 import type { Test } from 'tap'
 import { folderOf } from '../../src/certs/acme/directory.ts'
 import { closeServer, listen } from '../../src/net/listen.ts'
@@ -15,6 +15,7 @@ import {
   startGateway,
   temporaryDirectory,
 } from '../support/programs.ts'
+import { certs } from './certs-command.ts'
 
 /*
  * The real gateway with a CA that looks at it: Pebble, behind a proxy that counts. Names lead to Pebble's
@@ -54,7 +55,7 @@ export async function createWorld(t: Test, options: PebbleOptions = {}): Promise
           ...env,
         },
       })
-      doors.http.leadsTo = gateway.ports.http
+      doors.http.leadsTo = gateway.ports.http || undefined // where it could not be bound
       doors.tls.leadsTo = gateway.ports.public
       if (!isWaited) return gateway
       await gateway.program.waitFor('certificate issued', { hostname: 'gateway.example.com' })
@@ -108,13 +109,25 @@ export function startAgentOf(
   return startAgent(t, gateway, offers, { ...options, config })
 }
 
-/** What the gateway says of its certificates. */
-export async function statusOf(gateway: Gateway, name: string) {
-  const response = await fetch(`http://127.0.0.1:${gateway.ports.dashboard}/api/v1/status`)
-  const { certificates } = (await response.json()) as { certificates: { name: string }[] }
-  return certificates.find((one) => one.name === name) as Record<string, unknown> | undefined
+/** The serial number of the certificate that a visitor gets who trusts the CA; fails where there is none. */
+export function serialOf(gateway: Pick<Gateway, 'ports' | 'ca'>, name: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const to = { host: '127.0.0.1', port: gateway.ports.public, servername: name, ca: gateway.ca }
+    const socket = tls.connect({ ...to, session: undefined }, () => {
+      const { serialNumber } = socket.getPeerCertificate()
+      socket.destroy()
+      resolve(serialNumber)
+    })
+    socket.once('error', reject)
+  })
 }
 
-export function json(file: string): Record<string, unknown> {
-  return JSON.parse(readFileSync(file, 'utf8'))
+/** `gotunnel-server certs …` for a gateway of this world. */
+export function certsIn(world: World, ...args: string[]) {
+  const { directory, proxy } = world
+  const env = {
+    ACME_CACHE: join(directory, 'certificates'),
+    ACME_DIRECTORY_URL: proxy.directoryUrl,
+  }
+  return certs(directory, env, args)
 }

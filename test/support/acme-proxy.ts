@@ -24,14 +24,21 @@ export interface Answer {
   readonly body?: unknown
 }
 
+export type Intercepted = Answer | 'silence' | undefined
+
 export interface AcmeProxy {
   readonly directoryUrl: string
   readonly caFile: string
   readonly asked: Asked[]
-  /** How many orders were made: without those whose nonce was refused. */
-  orders(): number
-  /** May answer in the place of the CA; `silence` answers never, `undefined` lets it through. */
-  intercept: (asked: Asked) => Answer | 'silence' | undefined
+  /** How many orders were made, or were for one name: without those whose nonce was refused. */
+  orders(hostname?: string): number
+  /** How often an account was registered or asked for. */
+  registrations(): number
+  /**
+   * May answer in the place of the CA; `silence` answers never, `undefined` lets it through. Nothing
+   * happens before it has decided.
+   */
+  intercept: (asked: Asked) => Intercepted | Promise<Intercepted>
   /** May change the directory. */
   describe: (directory: Record<string, unknown>) => Record<string, unknown>
 }
@@ -54,19 +61,24 @@ export async function startAcmeProxy(t: Test, pebble: Pebble): Promise<AcmeProxy
     directoryUrl: `https://${pebble.address}:${(server.address() as AddressInfo).port}/dir`,
     caFile: pebble.caFile,
     asked: [],
-    orders: () =>
-      proxy.asked.filter(({ path, status }) => path === '/order-plz' && status !== 400).length,
+    orders: (hostname) =>
+      taken('/order-plz').filter((asked) => !hostname || nameOf(asked) === hostname).length,
+    registrations: () => taken('/sign-me-up').length,
     intercept: () => undefined,
     describe: (directory) => directory,
   }
   return proxy
+
+  function taken(path: string): Asked[] {
+    return proxy.asked.filter((asked) => asked.path === path && asked.status !== 400)
+  }
 
   async function serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     const body = await buffer(incoming)
     const { method = '', url: path = '' } = incoming
     const asked: Asked = { method, path, payload: payloadOf(body) }
     proxy.asked.push(asked)
-    const own = proxy.intercept(asked)
+    const own = await proxy.intercept(asked)
     if (own === 'silence') return
     if (own !== undefined) {
       response.writeHead(own.status, own.headers)
@@ -89,6 +101,11 @@ export async function startAcmeProxy(t: Test, pebble: Pebble): Promise<AcmeProxy
     response.writeHead(asked.status, headers)
     response.end(content)
   }
+}
+
+/** Of an order. */
+export function nameOf({ payload }: Asked): string | undefined {
+  return (payload?.identifiers as { value: string }[] | undefined)?.[0]?.value
 }
 
 function payloadOf(body: Buffer): Record<string, unknown> | undefined {
