@@ -31,7 +31,7 @@ export async function gatewaysOf(
 
 /** From the file, or for one tunnel from the command line. */
 async function loadConfig(invocation: Invocation): Promise<AgentConfig> {
-  if (invocation.command.name !== '') {
+  if (['http', 'tcp', 'tls'].includes(invocation.command.name)) {
     const { oneTunnel } = await import('./one-tunnel.ts')
     return oneTunnel(invocation)
   }

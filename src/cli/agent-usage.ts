@@ -1,5 +1,11 @@
 import type { Command, Option, Usage } from './arguments.ts'
 
+const config: Option = {
+  name: 'config',
+  short: 'c',
+  value: 'FILE',
+  doc: 'What to offer, and where; the keys are below. Default: config.yaml.',
+}
 const check: Option = {
   name: 'check',
   doc: 'Check the configuration, say what it amounts to, and exit.',
@@ -59,15 +65,7 @@ export const agentUsage = {
     {
       name: '',
       summary: 'Run the agent.',
-      options: [
-        {
-          name: 'config',
-          short: 'c',
-          value: 'FILE',
-          doc: 'What to offer, and where; the keys are below. Default: config.yaml.',
-        },
-        check,
-      ],
+      options: [config, check],
     },
     tunnelCommand(
       'http',
@@ -75,6 +73,12 @@ export const agentUsage = {
     ),
     tunnelCommand('tcp', 'The same for any other protocol inside TLS.'),
     tunnelCommand('tls', 'The same for a service that has a certificate of its own.'),
+    {
+      name: 'doctor',
+      summary:
+        'Look at all that the agent depends on, from DNS to the targets, and say what to do.',
+      options: [config],
+    },
     {
       name: 'connect',
       summary: 'Join the standard input and output, or a local port, to a tcp tunnel.',
@@ -105,6 +109,7 @@ export const agentUsage = {
       doc: 'is the configuration good?',
       line: 'gotunnel-agent --config /etc/gotunnel/config.yaml --check',
     },
+    { doc: 'why does it not work?', line: 'gotunnel-agent doctor' },
     {
       doc: 'ssh through a tcp tunnel',
       line: "ssh -o ProxyCommand='gotunnel-agent connect %h' ssh.example.com",

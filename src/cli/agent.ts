@@ -20,6 +20,10 @@ await main({
     http: run,
     tcp: run,
     tls: run,
+    async doctor(invocation, life) {
+      const { doctor } = await import('./doctor/doctor.ts')
+      await doctor(invocation, life)
+    },
     async connect(invocation, life) {
       const { connect } = await import('./connect.ts')
       await connect(invocation, life)

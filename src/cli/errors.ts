@@ -5,5 +5,7 @@ export type CliErrorCode =
   | 'CLI_USAGE'
   /** A command for the gateway that runs, and none does, or it cannot be asked. */
   | 'CLI_NO_GATEWAY'
+  /** `doctor` has found something that is not as it should be. */
+  | 'CLI_UNWELL'
 
 export class CliError extends CodedError<CliErrorCode> {}

@@ -124,7 +124,7 @@ export function gatewayGone(reason: string, cause?: Error): ClientError {
 
 function refused(ack: Ack): ClientError {
   const text = shown(explainRefusal(ack))
-  const refusal = { text, code: ack.code, isFinal: isFinalRefusal(ack) }
+  const refusal = { text, code: ack.code, isFinal: isFinalRefusal(ack), gatewayTimeMs: ack.ts }
   const message = `the gateway refused the registration: ${text}`
   return new ClientError('CLIENT_REFUSED', message, { refusal })
 }

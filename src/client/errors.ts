@@ -40,6 +40,8 @@ export interface Refusal {
   readonly code: string | undefined
   /** Whether trying again can change nothing. */
   readonly isFinal: boolean
+  /** Unix time by the gateway's clock, where it told it. */
+  readonly gatewayTimeMs?: number | undefined
 }
 
 export class ClientError extends CodedError<ClientErrorCode> {

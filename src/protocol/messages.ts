@@ -70,6 +70,8 @@ export interface Ack {
   readonly hosts?: readonly string[]
   /** The public port taken for each tunnel that asked for one, by its hostname as the agent wrote it. */
   readonly ports?: ReadonlyMap<string, number>
+  /** Unix time in milliseconds, by the gateway's clock. A Go gateway sends none. */
+  readonly ts?: number
 }
 
 /** From the gateway, every 15 s. */
@@ -212,9 +214,12 @@ function parseAck(message: JsonObject): Ack {
       session: readOptionalText(message.session, 'ack.session'),
       hosts: readTexts(message.hosts, 'ack.hosts'),
       ports: ports.size > 0 ? ports : undefined,
+      ts: readOptionalInteger(message.ts, 'ack.ts', unixMs),
     }),
   }
 }
+
+const unixMs = { min: 0, max: Number.MAX_SAFE_INTEGER }
 
 function readPort(value: unknown, field: string): number {
   const port = readOptionalInteger(value, field, { min: 1, max: 65_535 })

@@ -51,7 +51,10 @@ export function portRouteKey(listenPort: number): string {
 }
 
 /** Whether an offer is for a port alone, and its hostname no name but the key of `portRouteKey`. */
-export function isPortRouteKey({ hostname, listenPort }: TunnelOffer): boolean {
+export function isPortRouteKey({
+  hostname,
+  listenPort,
+}: Pick<TunnelOffer, 'hostname' | 'listenPort'>): boolean {
   return listenPort !== undefined && hostname === portRouteKey(listenPort)
 }
 

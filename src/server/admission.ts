@@ -119,7 +119,8 @@ function isExpelled(reason: Error | undefined): boolean {
 
 function ackOf(session: string, { offered, ports }: Registration): Ack {
   const hosts = offered.flatMap(({ hostname }) => hostname ?? [])
-  const answer = { type: 'ack', ok: true, capabilities: CAPABILITIES, session, hosts } as const
+  const ts = Date.now()
+  const answer = { type: 'ack', ok: true, capabilities: CAPABILITIES, session, hosts, ts } as const
   return ports.size > 0 ? { ...answer, ports } : answer
 }
 
@@ -162,6 +163,13 @@ function refusalOf(error: unknown): Refusal {
 }
 
 function refuse(control: MuxStream, { code, message: error }: Refusal): Promise<void> {
-  const ack: Ack = { type: 'ack', ok: false, error, code, capabilities: CAPABILITIES }
+  const ack: Ack = {
+    type: 'ack',
+    ok: false,
+    error,
+    code,
+    capabilities: CAPABILITIES,
+    ts: Date.now(),
+  }
   return sendLast(control, ack, refusalTimeoutMs)
 }

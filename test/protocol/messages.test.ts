@@ -346,11 +346,11 @@ t.test(
 
 t.test('a tunnel without a name has its port for one', async (t) => {
   t.equal(portRouteKey(2222), 'tcp:2222')
-  t.ok(isPortRouteKey({ hostname: 'tcp:2222', mode: 'tcp', listenPort: 2222 }))
-  t.ok(isPortRouteKey({ hostname: 'tcp:0', mode: 'tcp', listenPort: 0 }))
-  t.notOk(isPortRouteKey({ hostname: 'tcp:2222', mode: 'tcp' }), 'no port was asked for')
-  t.notOk(isPortRouteKey({ hostname: 'tcp:2222', mode: 'tcp', listenPort: 2223 }))
-  t.notOk(isPortRouteKey({ hostname: 'ssh.example.com', mode: 'tcp', listenPort: 22 }))
+  t.ok(isPortRouteKey({ hostname: 'tcp:2222', listenPort: 2222 }))
+  t.ok(isPortRouteKey({ hostname: 'tcp:0', listenPort: 0 }))
+  t.notOk(isPortRouteKey({ hostname: 'tcp:2222' }), 'no port was asked for')
+  t.notOk(isPortRouteKey({ hostname: 'tcp:2222', listenPort: 2223 }))
+  t.notOk(isPortRouteKey({ hostname: 'ssh.example.com', listenPort: 22 }))
 })
 
 t.test('a line that is not JSON is refused without a word of what is in it', async (t) => {
