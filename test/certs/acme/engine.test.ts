@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import diagnostics from 'node:diagnostics_channel'
 import { writeFileSync } from 'node:fs'
+import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
@@ -80,18 +80,21 @@ const realSetImmediate = setImmediate
 function spyOnProcess(t: Test) {
   let sockets = 0
   const printed: unknown[] = []
-  const count = () => (sockets += 1)
-  diagnostics.subscribe('net.client.socket', count)
+  const { connect } = Socket.prototype
+  Socket.prototype.connect = function (...args: unknown[]) {
+    sockets += 1
+    return (connect as (...args: unknown[]) => Socket).apply(this, args)
+  }
   const names = ['log', 'info', 'warn', 'error', 'debug'] as const
   const before = names.map((name) => console[name])
   for (const name of names) console[name] = (...words) => void printed.push(words)
   const restore = () => {
+    Socket.prototype.connect = connect
     for (const [at, name] of names.entries()) console[name] = before[at] as typeof console.log
   }
   t.teardown(restore)
   return () => {
     restore()
-    diagnostics.unsubscribe('net.client.socket', count)
     return { sockets, printed }
   }
 }

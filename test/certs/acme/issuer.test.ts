@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import t from 'tap'
 import { folderOf } from '../../../src/certs/acme/directory.ts'
 import { certificateId } from '../../../src/certs/acme/renewal-info.ts'
@@ -8,7 +9,7 @@ import { readCertificateFor } from '../../../src/certs/certificate.ts'
 import type { KeyAndChain } from '../../../src/certs/issuer.ts'
 import { closeServer } from '../../../src/net/listen.ts'
 import { lacks } from '../../support/tools.js'
-import { setUp } from './fixture.ts'
+import { setUp, workerFile } from './fixture.ts'
 
 const skip = lacks('pebble') || lacks('pebble-challtestsrv')
 const soon = () => AbortSignal.timeout(60_000)
@@ -36,6 +37,26 @@ t.test('a certificate', { skip }, async (t) => {
     t.equal(proxy.orders(), 2)
     t.equal(proxy.asked.filter(({ path }) => path === '/sign-me-up').length, 1, 'one account')
     challenges.types = ['http-01', 'tls-alpn-01']
+  })
+
+  t.test('comes without a connection to anybody but the CA', async (t) => {
+    const [seen, spy] = [join(directory, 'seen'), join(directory, 'spy.mjs')]
+    writeFileSync(
+      spy,
+      `import { appendFileSync } from 'node:fs'
+      import net from 'node:net'
+      const { connect } = net.Socket.prototype
+      net.Socket.prototype.connect = function (...args) {
+        const { host, port } = [args[0]].flat()[0]
+        appendFileSync(${JSON.stringify(seen)}, host + ':' + port + '\\n')
+        return connect.apply(this, args)
+      }
+      await import(${JSON.stringify(workerFile.href)})`,
+    )
+    const spied = await open({ workerFile: pathToFileURL(spy) })
+    t.ok(isFor('spied.example.com', await spied.issue('spied.example.com', soon())))
+    const lines = readFileSync(seen, 'utf8').trim().split('\n')
+    t.strictSame([...new Set(lines)], [new URL(proxy.directoryUrl).host])
   })
 
   t.test('may be for a name longer than a common name', async (t) => {
