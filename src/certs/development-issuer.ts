@@ -1,8 +1,9 @@
-import { createPrivateKey, createPublicKey, KeyObject, X509Certificate } from 'node:crypto'
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import type { Logger } from '../log.ts'
 import { CertificateError } from './errors.ts'
 import type { Issuer, KeyAndChain } from './issuer.ts'
+import { type CryptoKeyPair, ECDSA_SHA256, newKeys, P256, toPem } from './keys.ts'
 import { createPrivateFile, makePrivateDirectory, readPrivateFile } from './private-file.ts'
 
 export interface DevelopmentIssuerOptions {
@@ -22,9 +23,9 @@ export class DevelopmentIssuer implements Issuer {
   /** The PEM file that visitors and agents have to trust (`curl --cacert`, `ca_file`). */
   readonly caPath: string
   readonly #caPem: string
-  readonly #caKey: CryptoKey
+  readonly #caKey: CryptoKeyPair['privateKey']
 
-  private constructor(caPath: string, caPem: string, caKey: CryptoKey) {
+  private constructor(caPath: string, caPem: string, caKey: CryptoKeyPair['privateKey']) {
     this.storeName = developmentStoreName(caPem)
     this.caPath = caPath
     this.#caPem = caPem
@@ -99,16 +100,12 @@ export function developmentStoreName(caPem: string): string {
   return `development-${fingerprint.slice(0, 16).toLowerCase()}`
 }
 
-const P256 = { name: 'ECDSA', namedCurve: 'P-256' } as const
-const ECDSA_SHA256 = { name: 'ECDSA', hash: 'SHA-256' } as const
 const CA_DAYS = 3652
 // Browsers refuse more than 398 days, also from a private CA.
 const LEAF_DAYS = 90
 const HOUR_MS = 60 * 60 * 1000
 
 type X509 = typeof import('@peculiar/x509')
-type CryptoKey = import('node:crypto').webcrypto.CryptoKey
-type CryptoKeyPair = import('node:crypto').webcrypto.CryptoKeyPair
 
 // 0.2 s and some MB that a gateway with certificates from elsewhere need not pay.
 async function loadX509(): Promise<X509> {
@@ -172,14 +169,6 @@ function unusable(path: string, problem: string, cause?: unknown): CertificateEr
   return new CertificateError('CERT_UNUSABLE', `${path} ${problem}: ${remedy}`, { cause })
 }
 
-function newKeys(): Promise<CryptoKeyPair> {
-  return crypto.subtle.generateKey(P256, true, ['sign', 'verify'])
-}
-
 async function newKeyPem(): Promise<string> {
   return toPem((await newKeys()).privateKey)
-}
-
-function toPem(key: CryptoKey): string {
-  return KeyObject.from(key).export({ type: 'pkcs8', format: 'pem' }).toString()
 }

@@ -1,4 +1,6 @@
+import { generateKeyPair } from 'node:crypto'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import type { Logger } from '../../log.ts'
 import {
   createPrivateFile,
@@ -7,7 +9,6 @@ import {
   writePrivateFile,
 } from '../private-file.ts'
 import type { AccountKey } from './jws.ts'
-import { newKeyPair } from './x509.ts'
 
 export interface StoredAccount {
   readonly key: AccountKey
@@ -62,7 +63,7 @@ export class AccountFile {
 }
 
 async function newKey(): Promise<AccountKey> {
-  const { privateKey } = await newKeyPair()
+  const { privateKey } = await promisify(generateKeyPair)('ec', { namedCurve: 'P-256' })
   return privateKey.export({ format: 'jwk' }) as AccountKey
 }
 

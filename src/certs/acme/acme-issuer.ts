@@ -1,5 +1,6 @@
 import { CertificateError, type FailureKind } from '../errors.ts'
 import type { IssueOptions, Issuer, KeyAndChain, RenewalWindow } from '../issuer.ts'
+import { newKeys, toPem } from '../keys.ts'
 import { Account, type AccountOptions } from './account.ts'
 import type { Challenges } from './challenges.ts'
 import { type AcmeDirectory, fetchDirectory } from './directory.ts'
@@ -8,7 +9,7 @@ import { AcmeHttp } from './http.ts'
 import { runIsolated } from './isolated.ts'
 import { askRenewalInfo, certificateId } from './renewal-info.ts'
 import { type ChallengeType, caOf, type OrderTask } from './task.ts'
-import { certificateRequest, type KeyPair, newKeyPair, pkcs8 } from './x509.ts'
+import { certificateRequest } from './x509.ts'
 
 export interface AcmeIssuerOptions extends AccountOptions {
   /** For logs and the status page. */
@@ -121,11 +122,12 @@ export class AcmeIssuer implements Issuer {
   ): Promise<KeyAndChain> {
     const { profile, challenges, workerFile } = this.#options
     const account = await this.#account.registered()
-    const keys = await newKeyPair()
+    const keys = await newKeys()
+    const csr = (await certificateRequest(hostname, keys)).toString('base64url')
     const replaces = replacing === undefined ? undefined : certificateId(replacing)
     const task: OrderTask = {
       ...{ kind: 'order', ...caOf(this.#options), ...account },
-      ...{ hostname, csr: request(hostname, keys), challengeType, profile, replaces },
+      ...{ hostname, csr, challengeType, profile, replaces },
     }
     if (isWanted?.() === false) {
       const text = `${hostname} was given up before its certificate was ordered`
@@ -139,7 +141,7 @@ export class AcmeIssuer implements Issuer {
           takeAway = await challenges.present(challengeType, hostname, challenge)
         },
       })
-      return { key: pkcs8(keys.privateKey), chain }
+      return { key: toPem(keys.privateKey), chain }
     } finally {
       takeAway()
     }
@@ -158,12 +160,6 @@ export class AcmeIssuer implements Issuer {
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000
-
-function request(hostname: string, keys: KeyPair): string {
-  // RFC 5280, "Upper Bounds"
-  const commonName = hostname.length <= 64 ? hostname : undefined
-  return certificateRequest(hostname, keys, commonName).toString('base64url')
-}
 
 function translated(error: AcmeError): CertificateError {
   const { message, retryAfterMs, isOfAccount: isForAll } = error

@@ -35,7 +35,7 @@ export async function startEngine(
   ACME._wait = () => Promise.resolve()
   // It would tell a third party who runs this, and compute whatever that asks for.
   maintainers.init = () => {}
-  // It cannot read 1 in 150 requests for a P-256 key. The transport has ours, and here goes a hostname.
+  // It cannot read 1 in 256 requests for a P-256 key. The transport has ours, and here goes a hostname.
   CSR._info = (hostname) => ({ subject: hostname, altnames: [hostname] })
   const acme = ACME.create({
     maintainerEmail: 'nobody@localhost.invalid',

@@ -1,5 +1,5 @@
 /** Signed JSON as ACME wants it (RFC 8555 §6.2, RFC 7515), with a P-256 key. */
-import { createHash, createHmac, createPrivateKey, type JsonWebKey, sign } from 'node:crypto'
+import { createHmac, createPrivateKey, type JsonWebKey, sign } from 'node:crypto'
 
 /** A P-256 private key: what account.json has. */
 export interface AccountKey extends JsonWebKey {
@@ -51,14 +51,7 @@ export function externalBinding(
   return { ...body, signature }
 }
 
-/** RFC 7638 */
-export function thumbprint(key: AccountKey): string {
-  const { crv, kty, x, y } = publicKey(key)
-  // The members in this order, and no others.
-  return createHash('sha256').update(JSON.stringify({ crv, kty, x, y })).digest('base64url')
-}
-
-export function publicKey({ kty, crv, x, y }: AccountKey) {
+function publicKey({ kty, crv, x, y }: AccountKey) {
   return { kty, crv, x, y }
 }
 

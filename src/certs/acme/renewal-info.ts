@@ -1,19 +1,17 @@
 /** When a CA would like a certificate to be renewed (RFC 9773). */
-import { X509Certificate } from 'node:crypto'
+import 'reflect-metadata'
+import { AuthorityKeyIdentifierExtension, X509Certificate } from '@peculiar/x509'
 import type { RenewalWindow } from '../issuer.ts'
-import { elements } from './der.ts'
 import type { AcmeHttp } from './http.ts'
 
 /** How the CA calls a certificate of its own: authority key identifier and serial (RFC 9773 §4.1). */
 export function certificateId(chain: string): string | undefined {
-  const { raw, serialNumber } = new X509Certificate(chain)
-  const authority = authorityKeyId(raw)
+  const certificate = new X509Certificate(chain)
+  const authority = certificate.getExtension(AuthorityKeyIdentifierExtension)?.keyId
   if (authority === undefined) return undefined
-  const hex = serialNumber.length % 2 === 0 ? serialNumber : `0${serialNumber}`
-  const serial = Buffer.from(hex, 'hex')
   // As it is in the certificate: a DER integer, so with a zero before a first bit that is set.
-  const signed = (serial[0] ?? 0) & 0x80 ? Buffer.concat([Buffer.from([0]), serial]) : serial
-  return `${authority.toString('base64url')}.${signed.toString('base64url')}`
+  const serial = certificate.serialNumber.replace(/^(?=[89a-f])/i, '00')
+  return [authority, serial].map((hex) => Buffer.from(hex, 'hex').toString('base64url')).join('.')
 }
 
 /** Undefined where the CA says nothing that we can use; the owner has a schedule of its own then. */
@@ -47,16 +45,3 @@ function readWindow(body: string): { startMs: number; endMs: number } | undefine
     return undefined
   }
 }
-
-/** RFC 5280 §4.2.1.1: `SEQUENCE { [0] keyIdentifier }` in the extension 2.5.29.35. */
-function authorityKeyId(certificate: Buffer): Buffer | undefined {
-  const at = certificate.indexOf(AUTHORITY_KEY_ID)
-  if (at === -1) return undefined
-  const [value] = elements(certificate.subarray(at + AUTHORITY_KEY_ID.length))
-  const [fields] = elements(value?.content ?? NOTHING)
-  const [keyId] = elements(fields?.content ?? NOTHING)
-  return keyId?.tag === 0x80 ? keyId.content : undefined
-}
-
-const AUTHORITY_KEY_ID = Buffer.from('0603551d23', 'hex')
-const NOTHING = Buffer.alloc(0)

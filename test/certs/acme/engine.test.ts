@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
@@ -12,11 +12,8 @@ import { runIsolated } from '../../../src/certs/acme/isolated.ts'
 import type { AccountKey } from '../../../src/certs/acme/jws.ts'
 import { certificateId } from '../../../src/certs/acme/renewal-info.ts'
 import type { EngineRequest } from '../../../src/certs/acme/transport.ts'
-import {
-  certificateRequest,
-  challengeCertificate,
-  newKeyPair,
-} from '../../../src/certs/acme/x509.ts'
+import { certificateRequest, challengeCertificate } from '../../../src/certs/acme/x509.ts'
+import { newKeys } from '../../../src/certs/keys.ts'
 import { workerFile } from './fixture.ts'
 
 const base = 'https://ca.test'
@@ -50,7 +47,7 @@ t.test('the engine asks nobody but its transport, and tells nobody else', async 
     const headers = { 'replay-nonce': 'n', location: `${base}/kid` }
     return { statusCode: 200, headers, body: answers[new URL(request.url).pathname] }
   })
-  const { privateKey } = await newKeyPair()
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const key = privateKey.export({ format: 'jwk' }) as AccountKey
   const untouched = structuredClone(key)
   t.equal(await engine.register(key, undefined), `${base}/kid`)
@@ -144,12 +141,14 @@ t.test('requests and challenge certificates are what openssl takes', async (t) =
     execFileSync('openssl', args, { input, stdio: ['pipe', 'pipe', 'pipe'] }).toString()
   const file = join(directory, 'challenge.pem')
   for (let i = 0; i < 20; i += 1) {
-    const request = certificateRequest('a.test', await newKeyPair(), 'a.test')
+    const request = await certificateRequest('a.test', await newKeys())
     const args = ['req', '-inform', 'der', '-verify', '-noout', '-text']
     t.match(openssl(request, ...args), /CN = a\.test[\s\S]*DNS:a\.test/)
   }
-  const unnamed = certificateRequest('a.test', await newKeyPair(), undefined)
-  t.match(openssl(unnamed, 'req', '-inform', 'der', '-verify', '-noout', '-text'), /DNS:a\.test/)
+  const long = `${'label.'.repeat(12)}test`
+  const unnamed = await certificateRequest(long, await newKeys())
+  const read = openssl(unnamed, 'req', '-inform', 'der', '-verify', '-noout', '-text')
+  t.match(read, /Subject: *\n[\s\S]*DNS:label\./, 'too long for a common name')
   const { chain } = await challengeCertificate('a.test', 'token.thumbprint')
   writeFileSync(file, chain)
   const text = openssl(chain, 'x509', '-noout', '-text')
