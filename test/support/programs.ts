@@ -102,6 +102,12 @@ export class Program {
     )
   }
 
+  /** What it found worth a warning, or worse; not that of the Node it runs on. */
+  get warnings(): LogLine[] {
+    const isWarning = ({ level }: LogLine) => level === 'warn' || level === 'error'
+    return this.log.filter((line) => isWarning(line) && !line.message.startsWith('Node '))
+  }
+
   /** The nth of those log lines, from 1; fails when the program ends without it, or after a minute. */
   async waitFor(message: string, fields: Partial<LogLine> = {}, nth = 1): Promise<LogLine> {
     const deadline = AbortSignal.timeout(60_000)
