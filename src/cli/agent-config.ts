@@ -38,11 +38,12 @@ async function loadConfig(invocation: Invocation): Promise<AgentConfig> {
   const { readText } = await import('../config/load.ts')
   const { parseAgentConfig } = await import('../config/agent.ts')
   const { checkSecret } = await import('../auth/secret.ts')
+  const { isPasswordHash } = await import('../auth/password.ts')
   const file = invocation.value('config') ?? 'config.yaml'
   const text = readText(file, {
     hint: 'copy config.yaml.example, or name another one with --config',
   })
-  return parseAgentConfig(text, { file, env: process.env, checkSecret })
+  return parseAgentConfig(text, { file, env: process.env, checkSecret, isPasswordHash })
 }
 
 /** A token for each connection: signed anew with the secret, or the one that was given. */
@@ -67,14 +68,16 @@ export async function tokenLife({ credentials }: AgentConfig): Promise<TokenLife
 
 /** Each tunnel with the key that the gateway asks for it by, and the CA that its target is trusted by. */
 async function routesOf({ tunnels }: AgentConfig): Promise<Route[]> {
-  const { portRouteKey } = await import('../protocol/messages.ts')
+  const { pathRouteKey, portRouteKey } = await import('../protocol/messages.ts')
   const { readCertificates } = await import('./ca-file.ts')
-  return tunnels.map(({ target: { tls, protocol, ...target }, ...tunnel }) => {
+  return tunnels.map(({ target: { tls, protocol, ...target }, path = '', ...tunnel }) => {
     const { caFile, ...rest } = tls ?? { verify: true }
     const ca = caFile === undefined ? undefined : readCertificates(caFile, 'target_ca_file')
     return {
       ...tunnel,
-      hostname: tunnel.hostname ?? portRouteKey(tunnel.listenPort ?? 0),
+      hostname: tunnel.hostname
+        ? pathRouteKey(tunnel.hostname, path)
+        : portRouteKey(tunnel.listenPort ?? 0),
       target: { ...target, ...(tls && { tls: { ...rest, ...(ca !== undefined && { ca }) } }) },
       ...(protocol && { protocol }),
     }

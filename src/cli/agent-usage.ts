@@ -98,6 +98,13 @@ export const agentUsage = {
         },
       ],
     },
+    {
+      name: 'hash-password',
+      summary:
+        'Ask for a password, or read it from the standard input; print a line for basic_auth.',
+      argument: 'USER',
+      options: [],
+    },
   ],
   examples: [
     { doc: 'run with ./config.yaml (see config.yaml.example)', line: 'gotunnel-agent' },
@@ -117,6 +124,10 @@ export const agentUsage = {
     {
       doc: 'a database behind one, for clients on this machine (psql -h localhost)',
       line: 'gotunnel-agent connect db.example.com --listen 5432',
+    },
+    {
+      doc: 'who may come in, for basic_auth of a tunnel',
+      line: 'gotunnel-agent hash-password alice',
     },
   ],
 } as const satisfies Usage

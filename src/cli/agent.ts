@@ -28,6 +28,10 @@ await main({
       const { connect } = await import('./connect.ts')
       await connect(invocation, life)
     },
+    async 'hash-password'(invocation) {
+      const { printLogin } = await import('./hash-password.ts')
+      await printLogin(invocation)
+    },
   },
 })
 
@@ -84,7 +88,8 @@ async function printSummary(config: AgentConfig): Promise<void> {
 }
 
 /** `ssh.example.com, port 2222`, as far as the configuration tells. */
-function publicSide({ hostname, listenPort, ssh }: AgentConfig['tunnels'][number]): string {
+function publicSide(tunnel: AgentConfig['tunnels'][number]): string {
+  const { hostname, path = '', listenPort, ssh } = tunnel
   const port = listenPort === 0 ? 'any port' : listenPort !== undefined && `port ${listenPort}`
-  return [hostname, port, ssh && 'plain SSH'].filter(Boolean).join(', ')
+  return [hostname && hostname + path, port, ssh && 'plain SSH'].filter(Boolean).join(', ')
 }

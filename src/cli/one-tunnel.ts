@@ -18,8 +18,9 @@ const places: Readonly<Record<string, { option?: string; variable?: string }>> =
 /** `gotunnel-agent http 3000 --hostname app.example.com`: the configuration that a file would have. */
 export async function oneTunnel(invocation: Invocation): Promise<AgentConfig> {
   const { checkSecret } = await import('../auth/secret.ts')
+  const { isPasswordHash } = await import('../auth/password.ts')
   const { env } = process
-  return parseOneTunnel(sourceOf(invocation, env), { env, checkSecret })
+  return parseOneTunnel(sourceOf(invocation, env), { env, checkSecret, isPasswordHash })
 }
 
 function sourceOf(invocation: Invocation, env: NodeJS.ProcessEnv): Source {

@@ -15,6 +15,8 @@ export type ClientErrorCode =
   | 'CLIENT_GATEWAY_SILENT'
   /** The gateway ended the session, or the transport was lost. */
   | 'CLIENT_GATEWAY_GONE'
+  /** The gateway admitted us, and does not know of rules that our tunnels have. */
+  | 'CLIENT_GATEWAY_TOO_OLD'
   /** The gateway sent something on the control stream that is no message. */
   | 'CLIENT_GATEWAY_BROKEN'
   /** We ended the tunnel, before all its streams had finished. */

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { splice } from '../net/splice.ts'
-import type { Mode, TargetProtocol } from '../protocol/messages.ts'
+import type { Mode, TargetProtocol, TunnelRules } from '../protocol/messages.ts'
 import { type Preamble, PreambleDecoder } from '../protocol/preamble.ts'
 import { type Addresses, encodeProxyHeader, encodeProxyLine } from '../protocol/proxy-protocol.ts'
 import { type Connect, dialTarget, type Target } from './dial-target.ts'
@@ -8,8 +8,8 @@ import { ClientError } from './errors.ts'
 import { exchange } from './exchange.ts'
 
 /** What the agent offers: a public name or port, and the local service behind it. */
-export interface Route {
-  /** To the letter as it is registered: a gateway asks for it by these bytes. See `portRouteKey`. */
+export interface Route extends TunnelRules {
+  /** To the letter as it is registered: a gateway asks for it by these bytes. See `portRouteKey`, `pathRouteKey`. */
   readonly hostname: string
   readonly mode: Mode
   readonly target: Target

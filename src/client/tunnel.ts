@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { defaultOptions, type MuxError, type MuxStream, Session } from '../mux/index.ts'
-import { type Ack, type AgentInfo, formatMessage } from '../protocol/messages.ts'
+import { type Ack, type AgentInfo, formatMessage, ruleNames } from '../protocol/messages.ts'
 import { CAPABILITIES, type Capability } from '../protocol/version.ts'
 import { Control, gatewayGone } from './control.ts'
 import { ClientError } from './errors.ts'
@@ -51,6 +51,8 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
   readonly #session: Session
   readonly #control: Control
   readonly #forwarding: ForwardOptions
+  /** One of our tunnels that a gateway must know how to guard, or must not have. */
+  readonly #ruled: Route | undefined
   #forwards = 0
   #ack: Ack | undefined
   #isReplaced = false
@@ -62,7 +64,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
 
   /**
    * An admitted tunnel over this transport; where there is none, the transport is ended.
-   * @throws ClientError CLIENT_REFUSED, CLIENT_NO_ANSWER, CLIENT_GATEWAY_GONE,
+   * @throws ClientError CLIENT_REFUSED, CLIENT_NO_ANSWER, CLIENT_GATEWAY_GONE, CLIENT_GATEWAY_TOO_OLD,
    *   CLIENT_GATEWAY_BROKEN, or CLIENT_CLOSED when the signal aborts first.
    * @throws ProtocolError PROTOCOL_LINE_TOO_LONG when there is more to register than a message holds.
    */
@@ -85,6 +87,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     super()
     const register = formatRegister(options)
     const { transport, routes, onFailure, onConnection, maxStreams = 10_000 } = options
+    this.#ruled = routes.find((route) => ruleNames(route).length > 0)
     this.#forwarding = {
       routes: new Map(routes.map((route) => [route.hostname, route])),
       ...(onFailure !== undefined && { onFailure }),
@@ -179,6 +182,11 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
   }
 
   #serve(stream: MuxStream): void {
+    // It came before the ack, which may say that it must not.
+    if (this.#ruled !== undefined && this.#ack === undefined) {
+      stream.destroy()
+      return
+    }
     this.#forwards += 1
     void forward(stream, this.#forwarding).then(() => {
       this.#forwards -= 1
@@ -187,6 +195,10 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
   }
 
   #admitted(ack: Ack): void {
+    if (this.#ruled !== undefined && !ack.capabilities.includes('tunnel-rules')) {
+      this.destroy(tooOldFor(this.#ruled))
+      return
+    }
     this.#ack = ack
     this.emit('admit')
     if (this.#isGatewayLeaving) this.#leave()
@@ -239,6 +251,13 @@ function formatRegister({ token, routes, agent }: TunnelOptions): string {
     tunnels: routes.map((route) => ({ ...route, target: route.target.text })),
     ...(agent !== undefined && { agent }),
   })
+}
+
+/** All of them are withdrawn: what a tunnel guards, another of the same host might give away. */
+function tooOldFor(route: Route): ClientError {
+  const names = ruleNames(route).join(', ')
+  const message = `the gateway is too old for ${names} of ${route.hostname}, so it gets no tunnels: update it`
+  return new ClientError('CLIENT_GATEWAY_TOO_OLD', message)
 }
 
 function closedByUs(reason: string): ClientError {

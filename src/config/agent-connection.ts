@@ -2,7 +2,15 @@ import type { HostPort } from '../net/address.ts'
 import type { ProxyServer } from '../net/proxy-server.ts'
 import type { Environment } from './environment.ts'
 import type { Problems } from './errors.ts'
-import { optional, readFields, required, type Source, type Values, withDefault } from './field.ts'
+import {
+  complain,
+  optional,
+  readFields,
+  required,
+  type Source,
+  type Values,
+  withDefault,
+} from './field.ts'
 import {
   filePath,
   flag,
@@ -124,9 +132,4 @@ function chooseCredentials(
   if (given) return { kind: 'token', token: given }
   if (!shared || issuer === undefined || expireSec === undefined) return undefined
   return { kind: 'secret', secret: shared, issuer, expireSec }
-}
-
-function complain(source: Source, problems: Problems, key: string, reason: string): void {
-  const at = source.entry(key)?.at ?? source.at
-  problems.add({ key: source.pathOf?.(key) ?? key, reason, ...(at && { at }) })
 }

@@ -1,15 +1,27 @@
 import { canonicalHostname } from '../net/hostname.ts'
+import type { Environment } from './environment.ts'
 import type { Problems } from './errors.ts'
-import { optional, readFields, required, type Source, type Values, withDefault } from './field.ts'
+import {
+  complain,
+  optional,
+  readFields,
+  required,
+  type Source,
+  type Values,
+  withDefault,
+} from './field.ts'
 import { interpolated } from './interpolate.ts'
 import { alpnNames, choice, filePath, flag, hostname, idleTime, port } from './parse.ts'
 import { type Target, target } from './target.ts'
+import { type RuleChecks, readRules, ruleFields, type TunnelRules } from './tunnel-rules.ts'
 import type { YamlMap } from './yaml.ts'
 
 /** What an agent offers: a name, or a port, or both; and the service behind it. */
-export interface TunnelConfig {
+export interface TunnelConfig extends TunnelRules {
   /** As it was typed. Absent only where there is a `listenPort`. */
   readonly hostname?: string
+  /** In http mode, that it is for what is beneath this alone. */
+  readonly path?: string
   readonly mode: 'http' | 'tcp' | 'tls'
   readonly target: Target
   /** The gateway's public port for this tunnel; 0: any. In tcp mode only, as `ssh` and `alpn` are. */
@@ -23,7 +35,7 @@ export interface TunnelConfig {
   readonly responseTimeoutSec?: number
 }
 
-export const tunnelFields = {
+const ownFields = {
   hostname: optional('hostname', hostname, 'The public name. **Required** without `listen_port`.'),
   target: required('target', target, 'The service behind it.'),
   targetSni: optional(
@@ -90,16 +102,14 @@ export const tunnelFields = {
 
 const tunnelLimit = 1000 // as many as the protocol takes in one registration
 
-const notYet = 'is not in this version yet'
-const refusedKeys = { host_header: notYet }
-
-type Environment = Readonly<Record<string, string | undefined>>
+export const tunnelFields = { ...ownFields, ...ruleFields }
 
 /** The list `tunnels` of the file; each is complete only once `problems.throwIfAny()` has passed. */
 export function parseTunnels(
   map: YamlMap,
   env: Environment,
   problems: Problems,
+  checks: RuleChecks,
 ): Partial<TunnelConfig>[] {
   const items = map.list('tunnels')
   const key = 'tunnels'
@@ -117,26 +127,32 @@ export function parseTunnels(
   }
   const once = new Once(problems)
   return items.map((item) => {
-    item.allowOnly(keys, refusedKeys)
+    item.allowOnly(keys, {})
     const source = interpolated(item, env)
-    const tunnel = readTunnel(source, problems)
+    const tunnel = readTunnel(source, problems, checks)
     once.check(item, tunnel)
     return tunnel
   })
 }
 
 /** Complete only once `problems.throwIfAny()` has passed. */
-export function readTunnel(source: Source, problems: Problems): Partial<TunnelConfig> {
+export function readTunnel(
+  source: Source,
+  problems: Problems,
+  checks: RuleChecks,
+): Partial<TunnelConfig> {
   requireName(source, problems)
-  const values = readFields(tunnelFields, source, problems)
-  checkModes(source, values, problems)
+  const values = readFields(ownFields, source, problems)
+  const rules = readRules(source, problems, { ...checks, target: values.target })
+  const tunnel = { ...tidied(values), ...rules }
+  checkModes(source, tunnel, problems)
   checkTarget(source, values, problems)
-  return tidied(values)
+  return tunnel
 }
 
 const keys = Object.values(tunnelFields).map((field) => field.key)
 
-type Typed = Partial<Values<typeof tunnelFields>>
+type Typed = Partial<Values<typeof ownFields>>
 type FieldName = keyof typeof tunnelFields
 
 /** The modes that a field has a meaning in; a field that is not here has one in all. */
@@ -147,6 +163,12 @@ const modesOf: { readonly [Name in FieldName]?: readonly TunnelConfig['mode'][] 
   proxyProtocol: ['tcp', 'tls'],
   idleTimeoutSec: ['tcp', 'tls'],
   responseTimeoutSec: ['http'],
+  path: ['http'],
+  stripPrefix: ['http'],
+  hostHeader: ['http'],
+  requestHeaders: ['http'],
+  responseHeaders: ['http'],
+  basicAuth: ['http'],
 }
 
 /** What is set, and is not what it is anyway. */
@@ -179,22 +201,20 @@ function secured(
 function checkTarget(source: Source, values: Typed, problems: Problems): void {
   const { mode, target } = values
   if (mode === undefined || target === undefined) return
-  const complain = (name: FieldName, reason: string) => {
-    const { key } = tunnelFields[name]
-    const at = source.entry(key)?.at ?? source.at
-    problems.add({ key: source.pathOf?.(key) ?? key, reason, ...(at && { at }) })
+  const complainOf = (name: FieldName, reason: string) => {
+    complain(source, problems, tunnelFields[name].key, reason)
   }
   if (target.tls === undefined) {
     const { targetSni, targetVerify, targetCaFile, targetHttp2 } = values
     const reason = 'is for https:// targets only'
-    if (targetSni) complain('targetSni', reason)
-    if (targetVerify === false) complain('targetVerify', reason)
-    if (targetCaFile) complain('targetCaFile', reason)
-    if (targetHttp2) complain('targetHttp2', `${reason}; write h2c://host:port`)
+    if (targetSni) complainOf('targetSni', reason)
+    if (targetVerify === false) complainOf('targetVerify', reason)
+    if (targetCaFile) complainOf('targetCaFile', reason)
+    if (targetHttp2) complainOf('targetHttp2', `${reason}; write h2c://host:port`)
   }
   const isHttp = target.tls !== undefined || target.protocol !== undefined
   if (isHttp && mode !== 'http') {
-    complain('target', `https:// and h2c:// are for mode http; this tunnel has mode ${mode}`)
+    complainOf('target', `https:// and h2c:// are for mode http; this tunnel has mode ${mode}`)
   }
 }
 
@@ -206,42 +226,49 @@ function requireName(source: Source, problems: Problems): void {
   const { hostname, listenPort } = tunnelFields
   if (isTyped(hostname) || isTyped(listenPort)) return
   const { key, kind } = hostname
-  const at = source.entry(key)?.at ?? source.at
-  const reason = `is required: ${kind.allowed}; or give a listen_port`
-  problems.add({ key: source.pathOf?.(key) ?? key, reason, ...(at && { at }) })
+  complain(source, problems, key, `is required: ${kind.allowed}; or give a listen_port`)
 }
 
-function checkModes(source: Source, values: Typed, problems: Problems): void {
-  const { mode } = values
+function checkModes(source: Source, set: Partial<TunnelConfig>, problems: Problems): void {
+  const { mode } = set
   if (mode === undefined) return
-  const set = tidied(values)
   for (const [name, modes] of Object.entries(modesOf) as [FieldName, readonly string[]][]) {
     if (modes.includes(mode) || !Object.hasOwn(set, name)) continue
-    const { key } = tunnelFields[name]
     const reason = `is for mode ${modes.join(' and ')}; this tunnel has mode ${mode}`
-    const at = source.entry(key)?.at ?? source.at
-    problems.add({ key: source.pathOf?.(key) ?? key, reason, ...(at && { at }) })
+    complain(source, problems, tunnelFields[name].key, reason)
   }
 }
 
-/** What only one tunnel can have: a name, a port, the plain SSH. */
+/** What only one tunnel can have: a name with its path, a port, the plain SSH. */
 class Once {
   readonly #problems: Problems
   readonly #lines = new Map<string, number | undefined>()
+  readonly #modes = new Map<string, TunnelConfig['mode']>()
 
   constructor(problems: Problems) {
     this.#problems = problems
   }
 
-  check(item: YamlMap, { hostname, listenPort, ssh }: Typed): void {
+  check(item: YamlMap, tunnel: Partial<TunnelConfig>): void {
+    const { hostname, path = '', mode = 'http', listenPort, ssh } = tunnel
     const name = hostname && canonicalHostname(hostname)
-    if (name) this.#take(item, 'hostname', name)
+    // Paths that differ in case alone are one to some targets, so none of the two could be served.
+    if (name) this.#take(item, path ? 'path' : 'hostname', name + path.toLowerCase())
+    if (name) this.#takeMode(item, name, mode)
     if (listenPort) this.#take(item, 'listen_port', `port ${listenPort}`)
     // Such a tunnel is known by its port, and of two with 0 nobody knows which is meant.
     else if (listenPort === 0 && hostname === undefined) {
       this.#take(item, 'listen_port', 'a 0 without a hostname')
     }
     if (ssh) this.#take(item, 'ssh', 'plain SSH')
+  }
+
+  /** Several may share a hostname by their paths, which are of http. */
+  #takeMode(item: YamlMap, hostname: string, mode: TunnelConfig['mode']): void {
+    const others = this.#modes.get(hostname) ?? mode
+    this.#modes.set(hostname, others)
+    if (mode === others) return
+    complain(item, this.#problems, 'mode', `${hostname} has mode ${others} in another tunnel`)
   }
 
   #take(item: YamlMap, key: string, what: string): void {

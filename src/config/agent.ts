@@ -15,6 +15,7 @@ import { interpolated } from './interpolate.ts'
 import { type LogSettings, logFields } from './logging.ts'
 import { proxyVariables } from './proxy.ts'
 import type { Target } from './target.ts'
+import type { RuleChecks } from './tunnel-rules.ts'
 import { readYaml, type YamlMap } from './yaml.ts'
 
 /** What gotunnel-agent is told by its config.yaml or its command line, and about its own running by its environment. */
@@ -23,7 +24,7 @@ export interface AgentConfig extends ClosingSettings, AgentConnection, LogSettin
   readonly tunnels: readonly TunnelConfig[]
 }
 
-export interface AgentConfigOptions extends ConnectionOptions {
+export interface AgentConfigOptions extends ConnectionOptions, RuleChecks {
   /** For messages, and as the place relative paths start from. */
   readonly file: string
 }
@@ -77,7 +78,9 @@ export function parseAgentConfig(text: string, options: AgentConfigOptions): Age
     return {
       ...connection,
       ...(connection.caFile && { caFile: resolve(dirname(file), connection.caFile) }),
-      tunnels: parseTunnels(map, env, problems).map((each) => withPaths(each, dirname(file))),
+      tunnels: parseTunnels(map, env, problems, options).map((each) =>
+        withPaths(each, dirname(file)),
+      ),
     }
   }
 }
@@ -94,11 +97,14 @@ function withPaths(tunnel: Partial<TunnelConfig>, directory: string): Partial<Tu
  * The configuration of one tunnel, without a file: by the keys that the file has.
  * @throws ConfigError CONFIG_INVALID, with all that is wrong.
  */
-export function parseOneTunnel(source: Source, options: ConnectionOptions): AgentConfig {
+export function parseOneTunnel(
+  source: Source,
+  options: ConnectionOptions & RuleChecks,
+): AgentConfig {
   const problems = new Problems()
   const running = readFields(runningFields, fromEnvironment(options.env), problems)
   const connection = readConnection(source, options, problems)
-  const tunnel = readTunnel(source, problems)
+  const tunnel = readTunnel(source, problems, options)
   problems.throwIfAny()
   return Object.freeze({ ...running, ...connection, tunnels: [tunnel] }) as AgentConfig // complete, as above
 }

@@ -79,10 +79,17 @@ export interface Entry {
 /** What a table is read from. */
 export interface Source {
   entry(key: string): Entry | undefined
+  /** The map under a key, where the source may have such. */
+  map?(key: string): MapSource | undefined
   /** How a key is called in problems, when that is longer than itself: `tunnels[1].target`. */
   pathOf?(key: string): string
   /** Where a missing key should have been. */
   readonly at?: Position | undefined
+}
+
+/** One whose keys are not known beforehand. */
+export interface MapSource extends Source {
+  keys(): Iterable<string>
 }
 
 /**
@@ -100,6 +107,12 @@ export function readFields<F extends Fields>(
     if (value !== undefined) values[name] = value
   }
   return values as Partial<Values<F>>
+}
+
+/** Of a value that is wrong beside others, at its place. */
+export function complain(source: Source, problems: Problems, key: string, reason: string): void {
+  const at = source.entry(key)?.at ?? source.at
+  problems.add({ key: source.pathOf?.(key) ?? key, reason, ...(at && { at }) })
 }
 
 function readField(field: Field<unknown>, source: Source, problems: Problems): unknown {

@@ -1,6 +1,5 @@
-import type { Source } from './field.ts'
-
-type Environment = Readonly<Record<string, string | undefined>>
+import type { Environment } from './environment.ts'
+import type { MapSource, Source } from './field.ts'
 
 /**
  * The text with each `${NAME}` taken from the environment; `$${` gives `${`.
@@ -27,6 +26,10 @@ export function interpolated(map: Source, env: Environment): Source {
   return {
     at: map.at,
     pathOf: (key) => map.pathOf?.(key) ?? key,
+    map(key): MapSource | undefined {
+      const inner = map.map?.(key)
+      return inner && { ...interpolated(inner, env), keys: () => inner.keys() }
+    },
     entry(key) {
       const entry = map.entry(key)
       if (!entry?.text.includes('${')) return entry

@@ -1,9 +1,9 @@
 /** The kinds of values people type. What each allows is in its first line. */
 import { isIP } from 'node:net'
 import { type HostPort, parseHostPort } from '../net/address.ts'
+import { AddressRanges, parseAddressRange } from '../net/address-ranges.ts'
 import { canonicalHostname, canonicalPattern } from '../net/hostname.ts'
 import { PortRanges, parsePortRange } from '../net/port-ranges.ts'
-import { AddressRanges, parseAddressRange } from './address-ranges.ts'
 import { type Kind, Refusal } from './field.ts'
 import { Secret } from './secret.ts'
 
@@ -144,10 +144,10 @@ export function choice<const Word extends string>(
 }
 
 /** Texts with commas between, each of a kind of its own. */
-function listOf<Item, T>(
+export function listOf<Item, T>(
   allowed: string,
   parseItem: (text: string) => Item | undefined,
-  collect: (items: readonly Item[]) => T | Refusal,
+  collect: (items: readonly Item[]) => T | Refusal | undefined,
 ): Kind<T> {
   return {
     allowed,

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { formatHostPort, type HostPort, parseHostPort } from '../net/address.ts'
+import { AddressRanges, parseAddressRange } from '../net/address-ranges.ts'
 import type { ProxyServer } from '../net/proxy-server.ts'
-import { AddressRanges, parseAddressRange } from './address-ranges.ts'
 import { type Environment, fromEnvironment } from './environment.ts'
 import type { Problems } from './errors.ts'
 import { type Kind, optional, Refusal, readFields } from './field.ts'

@@ -1,3 +1,4 @@
+import { AddressRanges } from '../net/address-ranges.ts'
 import { PortRanges } from '../net/port-ranges.ts'
 import { type AccessOptions, accessFields, readAccess } from './access.ts'
 import {
@@ -7,7 +8,6 @@ import {
   certificateFields,
   checkCertificates,
 } from './acme.ts'
-import { AddressRanges } from './address-ranges.ts'
 import { type ClosingSettings, closingFields } from './closing.ts'
 import { type Environment, fromEnvironment } from './environment.ts'
 import { Problems } from './errors.ts'

@@ -11,7 +11,7 @@ import {
   type YAMLMap,
 } from 'yaml'
 import type { Position, Problem, Problems } from './errors.ts'
-import type { Entry, Source } from './field.ts'
+import type { Entry, MapSource } from './field.ts'
 import { closest } from './suggest.ts'
 
 /** The map that the file is; `undefined` where it is none or cannot be read (the problems say why). */
@@ -55,7 +55,7 @@ interface Found {
 }
 
 /** One map of the file, as a source for `readFields`. */
-export class YamlMap implements Source {
+export class YamlMap implements MapSource {
   readonly #entries = new Map<string, Found>()
   readonly #path: string
   readonly #context: Context
@@ -85,10 +85,25 @@ export class YamlMap implements Source {
     if (node === undefined) return { text: '', refused: looksLikeAlias, at }
     if (isScalar(node)) return { text: textOf(node), at: this.#context.positionOf(node) }
     const items = isSeq(node) ? node.items.map((item) => this.#context.resolve(item)) : []
+    if (isSeq(node) && items.length === 0) return { text: '', refused: 'is an empty list', at }
     if (items.length === 0 || !items.every(isScalar)) {
       return { text: '', refused: 'must be a single value', at }
     }
     return { text: items.map(textOf).join(','), isList: true, at }
+  }
+
+  keys(): Iterable<string> {
+    return this.#entries.keys()
+  }
+
+  /** The map under a key. `undefined` where there is none, which is a problem if there is something else. */
+  map(key: string): YamlMap | undefined {
+    const found = this.#entries.get(key)
+    if (!found) return undefined
+    if (isMap(found.node)) return new YamlMap(found.node, this.pathOf(key), this.#context)
+    const reason = 'must be a map of `key: value` lines'
+    this.#complain({ key: this.pathOf(key), reason, at: found.at })
+    return undefined
   }
 
   /** The maps of a list, each as a source of its own. `undefined` where there is no such key. */

@@ -22,11 +22,14 @@ export {
   isPortRouteKey,
   type Mode,
   parseMode,
+  parsePathRouteKey,
+  pathRouteKey,
   portRouteKey,
   type TargetProtocol,
   type TunnelOffer,
 } from './offers.ts'
 export { type AckCode, AckError, explainRefusal, isFinalRefusal } from './refusals.ts'
+export { type HeaderChanges, ruleNames, type TunnelRules } from './rules.ts'
 
 /** A control message: one JSON object on one line (docs/wire.md, "The control stream"). */
 export type Message = KnownMessage | Unknown

@@ -9,6 +9,7 @@ import {
   readText,
   readTexts,
 } from './json.ts'
+import { parseRules, plainRules, type TunnelRules } from './rules.ts'
 
 /** How a name is served: as HTTP that the gateway reads, as bytes after TLS, or as TLS that is not ours. */
 export type Mode = 'http' | 'tcp' | 'tls'
@@ -16,8 +17,8 @@ export type Mode = 'http' | 'tcp' | 'tls'
 export type TargetProtocol = 'h2c' | 'h2'
 
 /** One name an agent offers to serve, or one port: an entry of `tunnels` in `register`. */
-export interface TunnelOffer {
-  /** To the letter as the agent wrote it. Of a port without a name: see `portRouteKey`. */
+export interface TunnelOffer extends TunnelRules {
+  /** To the letter as the agent wrote it. Of a port without a name, and of a path: see below. */
   readonly hostname: string
   /** Lower case. Not always a mode we know: see `parseMode`. */
   readonly mode: string
@@ -50,6 +51,18 @@ export function portRouteKey(listenPort: number): string {
   return `tcp:${listenPort}`
 }
 
+/** What stands for the hostname of a tunnel that is for the paths beneath one: `app.example.com/api`. */
+export function pathRouteKey(hostname: string, path: string): string {
+  return hostname + path
+}
+
+/** Both again; the path is '' in a key without one. Neither is checked. */
+export function parsePathRouteKey(key: string): { hostname: string; path: string } {
+  const slash = key.indexOf('/')
+  if (slash === -1) return { hostname: key, path: '' }
+  return { hostname: key.slice(0, slash), path: key.slice(slash) }
+}
+
 /** Whether an offer is for a port alone, and its hostname no name but the key of `portRouteKey`. */
 export function isPortRouteKey({
   hostname,
@@ -76,7 +89,7 @@ export function parseOffers(offers: readonly unknown[]): TunnelOffer[] {
     if (names.has(hostname)) throw badField(`${field}.hostname`, 'is there twice')
     names.add(hostname)
     const mode = readText(offer.mode, `${field}.mode`).toLowerCase() || 'http'
-    return { hostname, mode, ...parseOptions(offer, field) }
+    return { hostname, mode, ...parseOptions(offer, field), ...parseRules(offer, field) }
   })
 }
 
@@ -94,6 +107,7 @@ export function plainOffer(offer: TunnelOffer): JsonObject {
     ssh: ssh || undefined,
     alpn: alpn?.length ? alpn : undefined,
     idle_timeout_sec: idleTimeoutSec || undefined,
+    ...plainRules(offer),
   })
 }
 

@@ -15,9 +15,9 @@ import {
 
 /**
  * The longest hostname in a preamble: 253, and room for the trailing dot and the `:65535` that a route
- * key may have. The Go program allows 65 535, but no name that resolves is longer than this.
+ * key may have. A path behind it has to fit in as well. The Go program allows 65 535, but no name that resolves is longer than this.
  */
-const hostnameLimitBytes = 260
+export const hostnameLimitBytes = 260
 
 const version1 = 1
 const version1HeadBytes = 3

@@ -10,6 +10,8 @@ export const CAPABILITIES = [
   'take-over',
   /** Tunnels may name what their target speaks (docs/wire.md, "`register`"). */
   'target-protocol',
+  /** Tunnels may have rules: who may come in, and what is changed on the way (rules.ts). */
+  'tunnel-rules',
 ] as const
 
 export type Capability = (typeof CAPABILITIES)[number]

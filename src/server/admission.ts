@@ -118,7 +118,7 @@ function isExpelled(reason: Error | undefined): boolean {
 }
 
 function ackOf(session: string, { offered, ports }: Registration): Ack {
-  const hosts = offered.flatMap(({ hostname }) => hostname ?? [])
+  const hosts = [...new Set(offered.flatMap(({ hostname }) => hostname ?? []))]
   const ts = Date.now()
   const answer = { type: 'ack', ok: true, capabilities: CAPABILITIES, session, hosts, ts } as const
   return ports.size > 0 ? { ...answer, ports } : answer

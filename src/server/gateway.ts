@@ -9,6 +9,7 @@ import { isHostname } from './claims.ts'
 import { Dashboard } from './dashboard/dashboard.ts'
 import { createDashboardServer } from './dashboard/server.ts'
 import { Connections } from './edge/connections.ts'
+import { DepartedNames } from './edge/departed-names.ts'
 import { createHttpRedirector } from './edge/http.ts'
 import { HttpsEdge } from './edge/https.ts'
 import type { TrustedProxies } from './edge/provenance.ts'
@@ -112,7 +113,9 @@ export class Gateway {
     const tunnels = new Tunnels({
       ...{ registry, ports, ...policy, ownNames, limits, replacedGraceMs, log },
     })
-    const context = { registry, gatewayHost, tunnelHost, certificates, connections, telemetry, log }
+    const departed = new DepartedNames(registry)
+    const names = { registry, departed, gatewayHost, tunnelHost }
+    const context = { ...names, certificates, connections, telemetry, log }
     const agents = createAgentPort({ ...context, tunnels })
     const https = new HttpsEdge({
       ...{ ...context, ...limits, publicPort, trustedProxies, logQuery },

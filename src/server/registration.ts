@@ -1,11 +1,12 @@
 import { allowsHost, type Scope } from '../auth/scope.ts'
-import { AckError } from '../protocol/messages.ts'
+import { AckError, pathRouteKey } from '../protocol/messages.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { isSameAgent, type Owner } from '../registry/owner.ts'
 import type { Registry } from '../registry/registry.ts'
 import { portOfName, sshName } from './claims.ts'
 import type { TcpPorts, WantedPort } from './edge/tcp-ports.ts'
-import { namesOf, type OfferedRoute, Refusal } from './offer.ts'
+import { type OfferedRoute, Refusal } from './offer.ts'
+import { claimsOf } from './routes.ts'
 import type { RouteStatus } from './status.ts'
 import type { Route, Upstream } from './upstream.ts'
 
@@ -47,12 +48,7 @@ export function claim(
   holder: Upstream,
   registry: Registry<Route>,
 ): void {
-  const routes = offered.flatMap((route) => {
-    const { key, mode, target, alpn, idleTimeoutMs, protocol, responseTimeoutMs } = route
-    const options = { alpn, idleTimeoutMs, protocol, responseTimeoutMs }
-    const shared = { key, mode, target, ...options, holder, owner }
-    return namesOf(route, ports.get(key)).map((name) => ({ ...shared, name }))
-  })
+  const routes = claimsOf(offered, ports, { holder, owner })
   try {
     registry.claim(routes)
   } catch (error) {
@@ -63,7 +59,8 @@ export function claim(
 }
 
 export function statusOf({ offered, ports }: Registration): RouteStatus[] {
-  return offered.map(({ hostname: name, key, isSsh, mode, target }) => {
+  return offered.map(({ hostname, path, key, isSsh, mode, target }) => {
+    const name = hostname === undefined ? undefined : pathRouteKey(hostname, path)
     return { name, port: ports.get(key), isSsh, mode, target }
   })
 }

@@ -32,6 +32,7 @@ export interface AdmittedAgent {
  */
 export class Tunnel implements Upstream {
   readonly id: string
+  readonly agentName: string | undefined
   readonly remoteAddress: string
   readonly identity: Identity
   readonly owner: Owner
@@ -47,6 +48,7 @@ export class Tunnel implements Upstream {
 
   constructor(agent: AdmittedAgent) {
     this.id = agent.id
+    this.agentName = agent.info.name
     this.remoteAddress = agent.remoteAddress
     this.identity = agent.identity
     this.owner = agent.owner

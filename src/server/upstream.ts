@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { Mode, TargetProtocol } from '../protocol/messages.ts'
 import type { Claim } from '../registry/registry.ts'
+import type { RouteRules } from './rules.ts'
 
 /** A visitor's connection as the gateway sees it. */
 export interface Visitor {
@@ -14,6 +15,8 @@ export interface Visitor {
 export interface Upstream {
   /** For logs and the status page. */
   readonly id: string
+  /** What the agent calls itself, if anything: its own word. */
+  readonly agentName?: string | undefined
   /**
    * A new stream to the target behind `route`; its preamble is already on the way, so what is
    * written next reaches the target. Never throws: an upstream that is gone or full gives a stream
@@ -34,6 +37,11 @@ export interface Route extends Claim<Upstream> {
   readonly protocol?: TargetProtocol | undefined
   /** How long a request may wait for its answer, in http mode; 0: as long as it takes; absent: as long as the gateway says. */
   readonly responseTimeoutMs?: number | undefined
+  /** In http mode, that the route is for what is beneath it alone: `/api`. */
+  readonly path?: string | undefined
+  /** In http mode, where several share the name: all of them, this one included. */
+  readonly routes?: readonly Route[]
+  readonly rules?: RouteRules | undefined
   /** The agent's own name for the target. For logs and the status page only. */
   readonly target: string
   /** What visitors in tcp mode are offered by ALPN, the best first; absent: ALPN is not answered. */

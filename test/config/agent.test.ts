@@ -1,5 +1,6 @@
 import { inspect } from 'node:util'
 import t from 'tap'
+import { isPasswordHash } from '../../src/auth/password.ts'
 import { type AgentConfig, parseAgentConfig } from '../../src/config/agent.ts'
 import { ConfigError, formatProblem } from '../../src/config/errors.ts'
 import { interpolate } from '../../src/config/interpolate.ts'
@@ -144,6 +145,84 @@ t.test('targets that speak something else', async (t) => {
   t.equal(tunnels[0]?.responseTimeoutSec, 300)
 })
 
+t.test('rules of a tunnel', async (t) => {
+  const hash = `scrypt:32768:8:3$0123456789$${'ab'.repeat(64)}`
+  const only = (fields: string, env = {}) =>
+    parse(`${head}tunnels: [{ hostname: a.example, target: nas:80, ${fields} }]`, env).tunnels[0]
+  const given: [fields: string, rules: object][] = [
+    ['path: /api/, strip_prefix: yes', { path: '/api', stripPrefix: true }],
+    ['path: /', {}],
+    ['host_header: target', { hostHeader: 'nas' }],
+    ['host_header: TARGET', { hostHeader: 'nas' }],
+    ["host_header: 'nas:81'", { hostHeader: 'nas:81' }],
+    [`basic_auth: ['a:${hash}', 'b:${hash}']`, { basicAuth: [`a:${hash}`, `b:${hash}`] }],
+    [`basic_auth: 'a:${hash}'`, { basicAuth: [`a:${hash}`] }],
+    ['allow_ips: [10.0.0.0/8, 192.0.2.1]', { allowIps: ['10.0.0.0/8', '192.0.2.1'] }],
+    ["allow_ips: '10.0.0.0/8, ::1'", { allowIps: ['10.0.0.0/8', '::1'] }],
+    ['mode: tcp, deny_ips: [10.0.0.1]', { denyIps: ['10.0.0.1'] }],
+    [
+      `request_headers: { set: { X-A: "\${WORD}, b", X-B: '' }, remove: [X-C] }`,
+      {
+        requestHeaders: {
+          set: new Map([
+            ['X-A', 'w, b'],
+            ['X-B', ''],
+          ]),
+          remove: ['X-C'],
+        },
+      },
+    ],
+    [
+      'response_headers: { remove: Server }',
+      { responseHeaders: { set: new Map(), remove: ['Server'] } },
+    ],
+  ]
+  for (const [fields, rules] of given) {
+    const { hostname, mode, target, ...rest } = only(fields, { WORD: 'w' }) ?? {}
+    t.strictSame(rest, rules, fields)
+  }
+  const refused: [fields: string, problem: string][] = [
+    ['path: api', 'path: "api": must be a path such as /api'],
+    ['path: /a/../b', 'must be a path'],
+    ['path: /%61', 'must be a path'],
+    ['path: //a', 'must be a path'],
+    ['mode: tcp, path: /a', 'path: is for mode http'],
+    ['strip_prefix: true', 'strip_prefix: needs a path'],
+    [`mode: tcp, basic_auth: ['a:${hash}']`, 'basic_auth: is for mode http'],
+    ['mode: tls, host_header: a', 'host_header: is for mode http'],
+    ['basic_auth: [a:password]', 'must be lines that gotunnel-agent hash-password has printed'],
+    ['basic_auth: [a:scrypt:1$x$y]', 'basic_auth: a has no hash that'],
+    [`basic_auth: ['a:${hash}', 'a:${hash}']`, 'no user twice'],
+    ['basic_auth: []', 'basic_auth: is an empty list'],
+    ['allow_ips: []', 'allow_ips: is an empty list'],
+    ["allow_ips: ''", 'allow_ips: is empty: remove it, if everybody may come in'],
+    ['deny_ips:', 'deny_ips: is empty: remove it'],
+    [`basic_auth: "\${EMPTY}"`, 'basic_auth: is empty: remove it'],
+    ['allow_ips: [10.0.0.0/33]', 'allow_ips: "10.0.0.0/33": must be IP addresses'],
+    ['allow_ips: [10.0.0.1, office]', 'number 2 of the list is not'],
+    ['request_headers: X-A', 'request_headers: must be a map'],
+    ['request_headers: { X-A: b }', 'request_headers.X-A: is no key here'],
+    ['request_headers: { set: { Host: b } }', 'request_headers.set.Host: has an option of its own'],
+    ['request_headers: { set: { "a b": c } }', 'set.a b: is no name of a header'],
+    ['request_headers: { remove: [Content-Length] }', 'remove: "Content-Length": must be names'],
+    ['response_headers: { set: { X-A: "a\\r\\nb: c" } }', 'must be up to 2048 printable'],
+    ['response_headers: { set: { X-A: [b, c] } }', 'set.X-A: must be a single value'],
+  ]
+  for (const [fields, problem] of refused) {
+    const text = `${head}tunnels: [{ hostname: a.example, target: nas, ${fields} }]`
+    const found = problems(text.replace('target: nas', 'target: nas:1'), { EMPTY: '' })
+    t.equal(found.length, 1, `${fields}: ${found}`)
+    t.match(found[0], problem)
+    t.notMatch(found[0], 'password:', 'of a password nothing is shown')
+  }
+  const tunnel = (fields: string) => `  - { hostname: a.example, target: 1, ${fields} }\n`
+  const shared = `${head}tunnels:\n${tunnel('path: /a')}${tunnel('path: /a/b')}${tunnel('')}`
+  t.same(problems(shared), [])
+  t.match(problems(`${shared}${tunnel('path: /A')}`), [/path: a.example\/a is in line 4 already/])
+  const mixed = `${head}tunnels:\n${tunnel('mode: tcp')}${tunnel('path: /a')}`
+  t.match(problems(mixed), [/mode: a.example has mode tcp in another tunnel/])
+})
+
 t.test(`\${VAR} is taken from the environment`, async (t) => {
   const env = { HOST: 'tunnel.example.com', SECRET: secret, PORT: '3000', EMPTY: '' }
   const config = parse(
@@ -186,7 +265,7 @@ tunnels:
     mode: tsl
   - hostname: APP.example.com.
     target: unix:app.sock
-    host_header: app
+    host_header: a b
     modus: tcp
   - target: localhost
     mode: htp
@@ -200,9 +279,9 @@ tunnels:
     'config.yaml:14:5: tunnels[3]: must be a map of `key: value` lines',
     'config.yaml:6:13: tunnels[0].target: "https://localhost:3000/path": a target has no path: https://host[:port]',
     'config.yaml:7:11: tunnels[0].mode: "tsl": must be http, tcp or tls; did you mean "tls"?',
-    'config.yaml:10:5: tunnels[1].host_header: is not in this version yet',
     'config.yaml:11:5: tunnels[1].modus: is no key here',
     'config.yaml:9:13: tunnels[1].target: "unix:app.sock": must be unix: and an absolute path of up to 107 bytes',
+    'config.yaml:10:18: tunnels[1].host_header: "a b": must be target, or a host with or without a port, such as app.internal:8080',
     'config.yaml:8:15: tunnels[1].hostname: app.example.com is in line 5 already',
     'config.yaml:12:5: tunnels[2].hostname: is required: a host name, such as app.example.com; or give a listen_port',
     'config.yaml:12:13: tunnels[2].target: "localhost": must be host:port, :port, port, http://, https:// or h2c://host[:port], or unix:/path',
@@ -324,7 +403,7 @@ t.test('what a tunnel may not ask for is said at its place', async (t) => {
     ['hostname: a, alpn: [h2], mode: tls', 'alpn: is for mode tcp; this tunnel has mode tls'],
     ['hostname: a, mode: tcp, alpn: [h2, ""]', 'number 2 of the list is not'],
     ['hostname: a, mode: tcp, alpn: "h 2"', 'alpn: "h 2": must be names of protocols, such as'],
-    ['hostname: a, mode: tcp, alpn: []', 'alpn: must be a single value'],
+    ['hostname: a, mode: tcp, alpn: []', 'alpn: is an empty list'],
     ['hostname: a, mode: tcp, alpn: [[h2]]', 'alpn: must be a single value'],
     [`hostname: a, mode: tcp, alpn: [${Array(17).fill('h2')}]`, 'alpn: "h2,'],
     ['hostname: a, proxy_protocol: v2', 'is for mode tcp and tls; this tunnel has mode http'],
@@ -397,6 +476,7 @@ function parse(text: string, env: Record<string, string> = {}, file = 'config.ya
     file,
     env,
     checkSecret: (value) => (value.length < 32 ? 'the secret is short' : undefined),
+    isPasswordHash,
   })
 }
 

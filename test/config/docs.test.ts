@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parse as parseDotenv } from 'dotenv'
 import t from 'tap'
+import { isPasswordHash } from '../../src/auth/password.ts'
 import { exitCodes } from '../../src/cli/exit-codes.ts'
 import { agentEnvironment, agentSections, parseAgentConfig } from '../../src/config/agent.ts'
 import type { Section } from '../../src/config/field.ts'
@@ -51,7 +52,7 @@ t.test('config.yaml.example has every key, and is a good configuration', async (
     const value = standard && key !== 'mode' ? ` ${standard}$` : ''
     t.match(text, new RegExp(`^[ #-]*${key}:${value}`, 'm'), key)
   }
-  const options = { file, env: { JWT_SECRET: secret }, checkSecret: noCheck }
+  const options = { file, env: { JWT_SECRET: secret }, checkSecret: noCheck, isPasswordHash }
   const config = parseAgentConfig(text, options)
   t.match(config, { gateways: [{ host: 'tunnel.example.com', port: 9443 }], skipTlsVerify: false })
   t.equal(config.tunnels.length, 2)

@@ -148,7 +148,7 @@ t.test('an agent that dies breaks off what it was serving', async (t) => {
   const broken = ends.map((end) => t.rejects(end, { code: 'ECONNRESET' }))
   await agent.kill('SIGKILL')
   await Promise.all(broken)
-  t.match(await visit(gateway, 'dies.localhost'), { status: 404 }, 'its names are free')
+  t.match(await visit(gateway, 'dies.localhost'), { status: 503 }, 'its names are free')
 })
 
 /** A response that has begun. */

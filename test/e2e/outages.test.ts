@@ -37,7 +37,7 @@ for (const isBusy of [false, true]) {
     await gateway.program.waitFor('agent gone', { session })
     t.ok(secondsSince(since) < 38, `after ${secondsSince(since)} s`)
     if (waiting) t.match(await waiting, { status: 503 }, 'who was waiting is told')
-    t.match(await visit(gateway, hostname), { status: 404 })
+    t.match(await visit(gateway, hostname), { status: 503 })
 
     agent.signal('SIGCONT')
     await agent.waitFor('connected', {}, 2)

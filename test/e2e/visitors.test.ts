@@ -123,8 +123,8 @@ t.test('a name that has a certificate and no agent any more has a page', async (
   t.match(await visit(gateway, 'short.localhost'), { status: 200 })
   t.strictSame(await short.kill('SIGTERM'), { code: 0, signal: null })
   const { status, headers, body } = await visit(gateway, 'short.localhost')
-  t.match([status, headers['gotunnel-error']], [404, 'HOST_UNKNOWN'])
-  t.match(body.toString(), 'no tunnel for host')
+  t.match([status, headers['gotunnel-error']], [503, 'AGENT_AWAY'])
+  t.match(body.toString(), 'not connected; try again in a few seconds')
 })
 
 t.test("the gateway's own name has a page of its own", async (t) => {

@@ -91,7 +91,10 @@ t.test('reads every line that ours has ever written', async (t) => {
       capabilities: ['proxy-preamble'],
       agent: { id: '01J9ZK', name: 'nas', version: '0.1.0', platform: 'linux-arm64' },
       tunnels: [
-        { hostname: 'app.example.com', mode: 'http', target: '127.0.0.1:3000' },
+        {
+          ...{ hostname: 'app.example.com', mode: 'http', target: '127.0.0.1:3000' },
+          hostHeader: 'app.local',
+        },
         { hostname: 'ssh.example.com', mode: 'tcp', target: '127.0.0.1:22' },
       ],
     }),
@@ -319,8 +322,33 @@ function wrongOptions(): [option: object, problem: string][] {
     [{ response_timeout_sec: -1 }, 'response_timeout_sec is not from 0 to 2147483'],
     [{ protocol: 'h3' }, 'protocol is none of h2c, h2'],
     [{ protocol: 2 }, 'protocol is not text'],
+    [{ host_header: ['a'] }, 'host_header is not text'],
+    [{ strip_prefix: 1 }, 'strip_prefix is not true or false'],
+    [{ allow_ips: '10.0.0.1' }, 'allow_ips is not an array'],
+    [{ deny_ips: [1] }, 'deny_ips[0] is not text'],
+    [{ basic_auth: { a: 'b' } }, 'basic_auth is not an array'],
+    [{ basic_auth: Array(101).fill('') }, 'basic_auth has 101 entries, more than 100'],
+    [{ request_headers: [] }, 'request_headers is not an object'],
+    [{ request_headers: { set: { a: 1 } } }, 'request_headers.set["a"] is not text'],
+    [
+      { response_headers: { remove: Array(101).fill('a') } },
+      'response_headers has 101 entries, more than 100',
+    ],
   ]
 }
+
+t.test("a tunnel's rules come over as they are; a list without entries is a list", async (t) => {
+  const tunnel = {
+    ...{ hostname: 'a.test/b', mode: 'http', hostHeader: 'c', stripPrefix: true },
+    requestHeaders: { set: new Map([['__proto__', 'd']]), remove: [] },
+    responseHeaders: { set: new Map(), remove: ['e'] },
+    ...{ basicAuth: ['f:g'], allowIps: [], denyIps: ['10.0.0.1'] },
+  }
+  const line = formatMessage(register({ tunnels: [tunnel] }))
+  t.match(line, '"request_headers":{"set":{"__proto__":"d"}},"response_headers":{"remove":["e"]}')
+  t.match(line, '"allow_ips":[]')
+  t.strictSame(parseRegister(JSON.parse(line)).tunnels, [tunnel])
+})
 
 t.test(
   'an option that is absent, null or empty says nothing; port 0 and no time to wait say something',

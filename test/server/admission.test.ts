@@ -180,6 +180,55 @@ t.test('refuses, says why, and closes the session', async (t) => {
       'unknown mode for app.test: udp',
       'MODE_UNKNOWN',
     ],
+    ...(
+      [
+        ['a path that has two readings', 'http', 'a.test//x', {}],
+        ['a path with a slash at its end', 'http', 'a.test/x/', {}],
+        ['a path in tcp mode', 'tcp', 'a.test/x', {}],
+      ] as const
+    ).map(([name, mode, hostname, rules]): [string, object, string, string] => [
+      name,
+      { tunnels: [{ hostname, mode, ...rules }] },
+      `invalid hostname: ${hostname}`,
+      'HOST_INVALID',
+    ]),
+    [
+      'paths that differ in case alone',
+      { tunnels: [{ hostname: 'a.test/x' }, { hostname: 'a.test/X' }] },
+      'invalid hostname: a.test/X',
+      'HOST_INVALID',
+    ],
+    [
+      'two modes of one name',
+      { tunnels: [{ hostname: 'a.test', mode: 'tcp' }, { hostname: 'a.test/x' }] },
+      'invalid hostname: a.test/x',
+      'HOST_INVALID',
+    ],
+    ...(
+      [
+        ['basic_auth', ['alice:password']],
+        ['basic_auth', [`alice:scrypt:1048576:8:1$12345678$${'ab'.repeat(64)}`]],
+        ['allow_ips', ['10.0.0.0/33']],
+        ['deny_ips', ['office']],
+        ['host_header', 'a\r\nb: c'],
+        ['request_headers', { set: { 'X-A': 'a\nb: c' } }],
+        ['request_headers', { set: { 'X-A: b\r\nX-B': 'c' } }],
+        ['request_headers', { remove: ['Transfer-Encoding'] }],
+        ['response_headers', { set: { 'Content-Length': '1' } }],
+        ['response_headers', { set: { 'X-A': 'ü' } }],
+      ] as const
+    ).map(([option, value]): [string, object, string, string] => [
+      `a bad ${option}: ${JSON.stringify(value).slice(0, 50)}`,
+      { tunnels: [{ hostname: 'a.test', [option]: value }] },
+      `bad register message: bad ${option} of a.test`,
+      'BAD_REGISTER',
+    ]),
+    [
+      'basic_auth in tcp mode, which would not ask for it',
+      { tunnels: [{ hostname: 'a.test', mode: 'tcp', basic_auth: [] }] },
+      'bad register message: basic_auth of a.test needs mode http, not tcp',
+      'BAD_REGISTER',
+    ],
     ['another first message', '{"type":"pong","ts":1}', 'bad register message', 'BAD_REGISTER'],
     ['what is no JSON', 'GET / HTTP/1.1', 'bad register message', 'BAD_REGISTER'],
     [

@@ -9,6 +9,7 @@ import { splice } from '../../src/net/splice.ts'
 import type { Mode } from '../../src/protocol/messages.ts'
 import { MemoryRegistry } from '../../src/registry/memory-registry.ts'
 import { Connections, type ConnectionsOptions } from '../../src/server/edge/connections.ts'
+import { DepartedNames } from '../../src/server/edge/departed-names.ts'
 import { createHttpRedirector } from '../../src/server/edge/http.ts'
 import { HttpsEdge, type HttpsOptions, type HttpsTimeouts } from '../../src/server/edge/https.ts'
 import { createPublicPort } from '../../src/server/edge/public.ts'
@@ -48,8 +49,9 @@ export async function startEdge(
   const agentSockets: Socket[] = []
   agents.on('connection', (socket) => agentSockets.push(socket.on('error', () => {})))
   const names = { gatewayHost: 'gateway.test', tunnelHost: 'tunnel.test' }
+  const departed = new DepartedNames(registry)
   const https = new HttpsEdge({
-    ...{ registry, gatewayHost: names.gatewayHost, telemetry, log },
+    ...{ registry, departed, gatewayHost: names.gatewayHost, telemetry, log },
     headerBytes: 16_384,
     headerLines: 100,
     http2: true,
@@ -63,7 +65,7 @@ export async function startEdge(
   const tcp = new TcpEdge({ telemetry, log })
   const shared = { registry, reception, tcp }
   const ports = new TcpPorts({ ...shared, allowed: tcpPorts, bindAddress: '127.0.0.1' })
-  const context = { ...shared, certificates, connections, https, agents, log, ...names }
+  const context = { ...shared, departed, certificates, connections, https, agents, log, ...names }
   const server = createPublicPort(context)
   const { port } = await listen(server, { port: 0, host: '127.0.0.1' })
   t.teardown(async () => {

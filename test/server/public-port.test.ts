@@ -139,10 +139,10 @@ t.test('a name that nobody holds any more', async (t) => {
       edge.route('away.test', upstream, mode)
       edge.registry.release(upstream)
       await t.rejects(ask([]), alert)
-      t.match(await ask(['http/1.1']), /^HTTP\/1\.1 404 /)
+      t.match(await ask(['http/1.1']), /^HTTP\/1\.1 503 /)
       edge.route('away.test', upstream, 'http')
       edge.registry.release(upstream)
-      t.match(await ask([]), /^HTTP\/1\.1 404 /)
+      t.match(await ask([]), /^HTTP\/1\.1 503 [\s\S]*AGENT_AWAY/)
     })
   }
 })

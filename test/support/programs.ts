@@ -210,6 +210,11 @@ export async function startGateway(t: Scope, options: GatewayOptions = {}): Prom
   }
 }
 
+interface HeaderChanges {
+  readonly set?: Readonly<Record<string, string>>
+  readonly remove?: readonly string[]
+}
+
 /** A tunnel of config.yaml, its keys as they are typed there. */
 export interface Offer {
   readonly hostname?: string
@@ -221,6 +226,14 @@ export interface Offer {
   readonly alpn?: readonly string[]
   readonly proxy_protocol?: 'v1' | 'v2'
   readonly idle_timeout?: number | string
+  readonly path?: string
+  readonly strip_prefix?: boolean
+  readonly host_header?: string
+  readonly request_headers?: HeaderChanges
+  readonly response_headers?: HeaderChanges
+  readonly basic_auth?: readonly string[]
+  readonly allow_ips?: readonly string[]
+  readonly deny_ips?: readonly string[]
   readonly response_timeout?: number | string
   readonly target_ca_file?: string
   readonly target_sni?: string

@@ -1,5 +1,5 @@
 import type { AgentConfig } from '../../config/agent.ts'
-import { isPortRouteKey } from '../../protocol/messages.ts'
+import { isPortRouteKey, parsePathRouteKey } from '../../protocol/messages.ts'
 import { load, tokenSource } from '../agent-config.ts'
 import type { Invocation } from '../arguments.ts'
 import { CliError } from '../errors.ts'
@@ -38,7 +38,9 @@ async function* findings(invocation: Invocation, { signal }: Life): AsyncGenerat
   if (scope !== undefined) yield scope
   const gateway = await gatewayAddresses(config)
   for (const route of routes) {
-    if (!isPortRouteKey(route)) yield await checkPublicName(route.hostname, gateway)
+    if (!isPortRouteKey(route)) {
+      yield await checkPublicName(parsePathRouteKey(route.hostname).hostname, gateway)
+    }
     yield await checkTarget(route)
   }
 }

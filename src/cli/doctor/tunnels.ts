@@ -3,7 +3,7 @@ import type { Identity } from '../../auth/identity.ts'
 import { allowsHost } from '../../auth/scope.ts'
 import { dialTarget } from '../../client/dial-target.ts'
 import type { Route } from '../../client/forward.ts'
-import { isPortRouteKey } from '../../protocol/messages.ts'
+import { isPortRouteKey, parsePathRouteKey } from '../../protocol/messages.ts'
 import { type Finding, failed, ok, warning } from './finding.ts'
 import { addressesOf } from './gateway.ts'
 
@@ -48,8 +48,9 @@ export async function checkPublicName(
 export function checkScope({ scope }: Identity, routes: readonly Route[]): Finding | undefined {
   if (scope === undefined) return undefined
   const beyond = routes
-    .filter((route) => !isPortRouteKey(route) && !allowsHost(scope, route.hostname.toLowerCase()))
-    .map(({ hostname }) => hostname)
+    .filter((route) => !isPortRouteKey(route))
+    .map(({ hostname }) => parsePathRouteKey(hostname).hostname)
+    .filter((hostname) => !allowsHost(scope, hostname.toLowerCase()))
   const allowed = scope.hosts.join(', ') || 'no name'
   if (beyond.length === 0) return ok('scope', `the token is for ${allowed}`)
   return failed(

@@ -10,7 +10,11 @@ export interface EdgeError {
   readonly text: string
   /** After how long another try may be worth it. */
   readonly retryAfterSec?: number
+  /** Header lines of its own. */
+  readonly lines?: readonly string[]
 }
+
+const basicChallenge = ['WWW-Authenticate', 'Basic realm="gotunnel", charset="UTF-8"']
 
 export const edgeErrors = {
   badRequest: {
@@ -23,7 +27,25 @@ export const edgeErrors = {
     code: 'BAD_HOST',
     text: 'the request needs one Host header, with a hostname in it',
   },
+  loginRequired: {
+    status: 401,
+    code: 'LOGIN_REQUIRED',
+    text: 'this host asks for a user and a password',
+    lines: basicChallenge,
+  },
+  loginFailed: {
+    status: 401,
+    code: 'LOGIN_FAILED',
+    text: 'the user or the password is wrong',
+    lines: basicChallenge,
+  },
+  forbidden: {
+    status: 403,
+    code: 'ADDRESS_FORBIDDEN',
+    text: 'this host is not for visitors from your address',
+  },
   hostUnknown: { status: 404, code: 'HOST_UNKNOWN', text: 'no tunnel for host' },
+  pathUnknown: { status: 404, code: 'PATH_UNKNOWN', text: 'no tunnel for this path' },
   notFound: { status: 404, code: 'NOT_FOUND', text: 'there is nothing here' },
   methodRefused: {
     status: 405,
@@ -39,6 +61,12 @@ export const edgeErrors = {
     status: 421,
     code: 'HOST_MISMATCH',
     text: 'this connection was made for another host',
+  },
+  tooManyLogins: {
+    status: 429,
+    code: 'TOO_MANY_LOGINS',
+    text: 'too many are logging in at the moment; try again in a few seconds',
+    retryAfterSec: 5,
   },
   headerTooLarge: {
     status: 431,
@@ -77,14 +105,14 @@ export const edgeErrors = {
 /** Answers with the error's page: HTML for browsers, JSON or a line of text for others. */
 export function sendError(visit: Visit, error: EdgeError, requestId?: string): void {
   const { method, rawHeaders } = visit.head
-  const { status, code, retryAfterSec } = error
+  const { status, code, retryAfterSec, lines: own = [] } = error
   const { type, body } = pageOf(error, valuesOf(rawHeaders, 'accept').join(), requestId)
   const lines = [
     ...['Content-Type', type, 'Content-Length', String(Buffer.byteLength(body))],
     ...['Cache-Control', 'no-store', 'Vary', 'Accept'],
     ...['Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'"],
     ...['X-Content-Type-Options', 'nosniff'],
-    ...['Gotunnel-Error', code],
+    ...['Gotunnel-Error', code, ...own],
     ...(requestId === undefined ? [] : ['X-Request-Id', requestId]),
     ...(retryAfterSec === undefined ? [] : ['Retry-After', String(retryAfterSec)]),
     ...(status === 405 ? ['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'] : []),

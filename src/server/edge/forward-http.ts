@@ -4,6 +4,7 @@ import type { Route, Visitor } from '../upstream.ts'
 import type { Answer, Outcome } from './access-log.ts'
 import { type EdgeError, edgeErrors, sendError } from './error-page.ts'
 import { requestHeaders, responseHeaders, trailerPairs, valuesOf } from './headers.ts'
+import { targetFor } from './paths.ts'
 import { forwardedLines, type Provenance } from './provenance.ts'
 import type { CheckedRequest } from './request-guard.ts'
 import { watchUpload } from './slow-upload.ts'
@@ -25,6 +26,8 @@ export interface ExchangeOptions {
   readonly visitor: Visitor
   readonly from: Provenance
   readonly requestId: string
+  /** Who has logged in at the gateway. */
+  readonly user: string | undefined
   /** The port that visitors reach us at. */
   readonly publicPort: number
   readonly headerBytes: number
@@ -105,11 +108,14 @@ export class HttpExchange implements TargetListener {
       added: [
         ...forwardedLines(from, checked.hostText, publicPort),
         ...['X-Request-Id', requestId],
+        ...this.#linesOfRoute(),
       ],
       framing: checked.framing,
+      rules: route.rules,
       upgrade: visit.canSwitch && route.protocol === undefined ? checked.upgrade : undefined,
     })
-    const head = { method, path: checked.target, lines, hasUpload: visit.hasUpload }
+    const path = targetFor(route, checked.target)
+    const head = { method, path, lines, hasUpload: visit.hasUpload }
     const isRepeatable = idempotent.has(method) && !visit.hasUpload
     const destination = { route, visitor, headerBytes, isRepeatable, isFresh: this.#isFresh }
     try {
@@ -120,6 +126,14 @@ export class HttpExchange implements TargetListener {
         isVisitors ? edgeErrors.badRequest : upstreamErrorOf(error as NodeJS.ErrnoException),
       )
     }
+  }
+
+  #linesOfRoute(): string[] {
+    const { user, route } = this.#options
+    return [
+      ...(user === undefined ? [] : ['X-Forwarded-User', user]),
+      ...(route.rules?.stripPrefix && route.path ? ['X-Forwarded-Prefix', route.path] : []),
+    ]
   }
 
   onReady(): void {
@@ -136,7 +150,10 @@ export class HttpExchange implements TargetListener {
       const isHeldUp = () => request.body.writableNeedDrain
       watchUpload(visit, { minRate, isHeldUp, onSlow: () => this.#fail(edgeErrors.requestTimeout) })
     }
-    visit.body.once('end', () => this.#endRequest(request, trailerPairs(visit.rawTrailers)))
+    const { requestHeaders: changes } = this.#options.route.rules ?? {}
+    visit.body.once('end', () =>
+      this.#endRequest(request, trailerPairs(visit.rawTrailers, changes)),
+    )
   }
 
   #endRequest(request: TargetRequest, trailers: readonly [string, string][]): void {
@@ -179,7 +196,8 @@ export class HttpExchange implements TargetListener {
     clearTimeout(this.#deadline)
     const hasTrailers = answer.mayHaveTrailers && !isAll && visit.takesTrailers
     try {
-      const lines = responseHeaders(answer.rawHeaders, { requestId, hasTrailers })
+      const { rules } = this.#options.route
+      const lines = responseHeaders(answer.rawHeaders, { requestId, hasTrailers, rules })
       visit.respond({ status, message, lines, hasTrailers, isAll })
     } catch {
       this.#fail(edgeErrors.targetBroken)
@@ -201,7 +219,9 @@ export class HttpExchange implements TargetListener {
       return
     }
     if (!this.#hasSentAll) this.#giveUpUpload()
-    this.#options.visit.end(hasTrailers ? trailerPairs(answer.rawTrailers) : [])
+    const { visit, route } = this.#options
+    const { responseHeaders: changes } = route.rules ?? {}
+    visit.end(hasTrailers ? trailerPairs(answer.rawTrailers, changes) : [])
   }
 
   /** The target has answered before its end. In another request's stream the rest would be that request. */
@@ -211,7 +231,7 @@ export class HttpExchange implements TargetListener {
   }
 
   onSwitch({ rawHeaders }: AnswerHead, stream: Duplex): void {
-    const { visit, checked, requestId } = this.#options
+    const { visit, checked, requestId, route } = this.#options
     if (this.#isOver || !visit.canSwitch) {
       stream.destroy()
       this.#fail(edgeErrors.targetBroken) // a switch that nobody asked for
@@ -221,7 +241,9 @@ export class HttpExchange implements TargetListener {
     this.#answered = { beganMs: performance.now(), rawHeaders }
     clearTimeout(this.#deadline)
     const upgrade = valuesOf(rawHeaders, 'upgrade')[0] ?? checked.upgrade ?? ''
-    const visitor = visit.switch(responseHeaders(rawHeaders, { requestId, upgrade }))
+    const visitor = visit.switch(
+      responseHeaders(rawHeaders, { requestId, upgrade, rules: route.rules }),
+    )
     void splice(visitor, stream).then(() => this.#done())
   }
 

@@ -4,6 +4,7 @@
  */
 
 import type { IncomingMessage } from 'node:http'
+import type { LineChanges, RouteRules } from '../rules.ts'
 
 /** How a request's body ends: by its Content-Length line, chunked, or it has none. `empty` says so in a line. */
 export type Framing = 'length' | 'chunked' | 'none' | 'empty'
@@ -14,15 +15,20 @@ export interface RequestLines {
   readonly framing: Framing
   /** For a request to switch to this protocol. */
   readonly upgrade?: string | undefined
+  /** The tunnel's. */
+  readonly rules?: RouteRules | undefined
 }
 
 /** The header lines of a request for its target. */
 export function requestHeaders(
   rawHeaders: readonly string[],
-  { added, framing, upgrade }: RequestLines,
+  { added, framing, upgrade, rules }: RequestLines,
 ): string[] {
-  const lines = endToEnd(rawHeaders, (name) => oursInRequests.test(name))
-  lines.push(...added)
+  // A password that we have checked is none of the target's business.
+  const isChecked = (name: string) => rules?.passwords !== undefined && name === 'authorization'
+  const kept = endToEnd(rawHeaders, (name) => oursInRequests.test(name) || isChecked(name))
+  if (rules?.hostHeader !== undefined) setHost(kept, rules.hostHeader)
+  const lines = changed([...kept, ...added], rules?.requestHeaders)
   if (framing === 'empty') lines.push('Content-Length', '0')
   if (framing === 'chunked') {
     lines.push('Transfer-Encoding', 'chunked')
@@ -36,6 +42,7 @@ export function requestHeaders(
 export interface ResponseLines {
   readonly requestId: string
   readonly hasTrailers?: boolean
+  readonly rules?: RouteRules | undefined
   /** The protocol that was switched to. */
   readonly upgrade?: string
 }
@@ -43,9 +50,10 @@ export interface ResponseLines {
 /** The header lines of a response for the visitor. */
 export function responseHeaders(
   rawHeaders: readonly string[],
-  { requestId, hasTrailers, upgrade }: ResponseLines,
+  { requestId, hasTrailers, upgrade, rules }: ResponseLines,
 ): string[] {
-  const lines = endToEnd(rawHeaders, (name) => oursInResponses.has(name))
+  const kept = endToEnd(rawHeaders, (name) => oursInResponses.has(name))
+  const lines = changed(kept, rules?.responseHeaders)
   lines.push('X-Request-Id', requestId)
   if (hasTrailers) pushTrailerNames(lines, rawHeaders)
   if (upgrade !== undefined) lines.push('Connection', 'Upgrade', 'Upgrade', upgrade)
@@ -53,11 +61,15 @@ export function responseHeaders(
 }
 
 /** Trailers that may travel on, as pairs: none that a recipient could take for more than it is (RFC 9110 §6.5.1). */
-export function trailerPairs(rawTrailers: readonly string[]): [string, string][] {
+export function trailerPairs(
+  rawTrailers: readonly string[],
+  { dropped }: Partial<LineChanges> = {},
+): [string, string][] {
   const pairs: [string, string][] = []
   for (let index = 0; index + 1 < rawTrailers.length; index += 2) {
     const name = (rawTrailers[index] as string).toLowerCase()
     if (hopByHop.has(name) || oursInRequests.test(name) || notInTrailers.has(name)) continue
+    if (dropped?.has(name)) continue
     pairs.push([rawTrailers[index] as string, rawTrailers[index + 1] as string])
   }
   return pairs
@@ -125,6 +137,22 @@ function endToEnd(rawHeaders: readonly string[], isDropped: (name: string) => bo
     lines.push(rawHeaders[index] as string, rawHeaders[index + 1] as string)
   }
   return lines
+}
+
+function setHost(lines: string[], host: string): void {
+  for (let index = 0; index < lines.length; index += 2) {
+    if (lines[index]?.toLowerCase() === 'host') lines[index + 1] = host
+  }
+}
+
+function changed(lines: string[], changes: LineChanges | undefined): string[] {
+  if (changes === undefined) return lines
+  const kept: string[] = []
+  for (let index = 0; index + 1 < lines.length; index += 2) {
+    const [name = '', value = ''] = lines.slice(index, index + 2)
+    if (!changes.dropped.has(name.toLowerCase())) kept.push(name, value)
+  }
+  return [...kept, ...changes.lines]
 }
 
 function pushTrailerNames(lines: string[], rawHeaders: readonly string[]): void {

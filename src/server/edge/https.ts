@@ -1,15 +1,20 @@
 import type { TLSSocket } from 'node:tls'
+import type { PasswordHash } from '../../auth/password.ts'
 import type { Logger } from '../../log.ts'
 import type { Registry } from '../../registry/registry.ts'
+import { admits } from '../rules.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
 import type { Route, Visitor } from '../upstream.ts'
 import { AccessLog, type Arrival, type Departure, type Outcome } from './access-log.ts'
+import type { DepartedNames } from './departed-names.ts'
 import { type EdgeError, edgeErrors, sendError } from './error-page.ts'
 import { HttpExchange } from './forward-http.ts'
 import { Http1Server } from './http1-server.ts'
 import { Http2Server } from './http2-server.ts'
+import { Logins } from './logins.ts'
+import { routeFor } from './paths.ts'
 import { provenanceOf, type TrustedProxies } from './provenance.ts'
-import { checkRequest } from './request-guard.ts'
+import { type CheckedRequest, checkRequest } from './request-guard.ts'
 import { requestIdOf } from './request-id.ts'
 import { SharedConnection } from './shared-connection.ts'
 import { Targets } from './targets.ts'
@@ -18,6 +23,7 @@ import type { Origin, VisitServer, VisitServerOptions, VisitTimeouts } from './v
 
 export interface HttpsOptions {
   readonly registry: Registry<Route>
+  readonly departed: DepartedNames
   /** Canonical: where the gateway's own page is. */
   readonly gatewayHost: string
   readonly headerBytes: number
@@ -56,6 +62,7 @@ export class HttpsEdge {
   readonly #accessLog: AccessLog
   readonly #targets = new Targets()
   readonly #timeouts: HttpsTimeouts
+  readonly #logins = new Logins()
   #isClosing = false
 
   constructor(options: HttpsOptions) {
@@ -110,20 +117,26 @@ export class HttpsEdge {
     for (const server of [this.#http1, this.#http2]) server?.close()
   }
 
-  readonly #onRelease = (route: Route) => this.#targets.release(route)
+  readonly #onRelease = (claim: Route) => {
+    for (const route of claim.routes ?? [claim]) this.#targets.release(route)
+  }
 
   /** A bug of ours in one request costs that connection, not the process. */
   #serveGuarded(visit: Visit, origin: Origin): void {
     try {
       this.#serve(visit, origin)
     } catch (error) {
-      visit.break()
-      this.#options.log.error('a request could not be served', { error })
+      this.#failed(visit, error)
     }
   }
 
+  #failed(visit: Visit, error: unknown): void {
+    visit.break()
+    this.#options.log.error('a request could not be served', { error })
+  }
+
   #serve(visit: Visit, origin: Origin): void {
-    const { registry, gatewayHost, headerLines, headerBytes } = this.#options
+    const { gatewayHost, headerLines, headerBytes } = this.#options
     const { trustedProxies, minUploadRate } = this.#options
     const { serverName, isShared, visitor } = origin
     const { rawHeaders } = visit.head
@@ -132,7 +145,7 @@ export class HttpsEdge {
     const requestId = requestIdOf(rawHeaders)
     const host = 'status' in checked ? serverName : checked.host
     const done = this.#begin(visit, { requestId, host, remoteAddress: from.address })
-    const refuse = (error: EdgeError) => {
+    const refuse: Refuse = (error) => {
       visit.response.once('close', () => done('refused', error))
       sendError(visit, error, requestId)
     }
@@ -145,23 +158,62 @@ export class HttpsEdge {
       else refuse(edgeErrors.notFound)
       return
     }
-    const route = registry.lookup(checked.host)
-    if (route?.mode !== 'http') {
-      refuse(edgeErrors.hostUnknown)
+    const route = this.#routeOf(checked)
+    if ('status' in route) {
+      refuse(route)
       return
     }
-    this.#options.telemetry.routeRequest(route.name)
-    const exchange: HttpExchange = new HttpExchange({
-      ...{ visit, checked, route, visitor, from, requestId, headerBytes, minUploadRate },
-      publicPort: this.#options.publicPort(),
-      responseTimeoutMs: route.responseTimeoutMs ?? this.#timeouts.responseMs,
-      targets: this.#targets,
-      onDone: (outcome, error) => {
-        const { name, holder } = route
-        done(outcome, error, { name, session: holder.id, answer: exchange.answered })
-      },
-    })
-    exchange.start()
+    const { rules } = route
+    if (rules !== undefined && !admits(rules, from.address)) {
+      refuse(edgeErrors.forbidden)
+      return
+    }
+    const forward = (user?: string) => {
+      this.#options.telemetry.routeRequest(route.name)
+      const exchange: HttpExchange = new HttpExchange({
+        ...{ visit, checked, route, visitor, from, requestId, user, headerBytes, minUploadRate },
+        publicPort: this.#options.publicPort(),
+        responseTimeoutMs: route.responseTimeoutMs ?? this.#timeouts.responseMs,
+        targets: this.#targets,
+        onDone: (outcome, error) => {
+          const { name, holder } = route
+          const { id: session, agentName: agent } = holder
+          done(outcome, error, { name, session, agent, answer: exchange.answered })
+        },
+      })
+      exchange.start()
+    }
+    if (rules?.passwords === undefined) forward()
+    else this.#logIn(visit, rules.passwords, from.address, { forward, refuse, done })
+  }
+
+  #routeOf({ host, target }: CheckedRequest): Route | EdgeError {
+    const { registry, departed } = this.#options
+    const claim = registry.lookup(host)
+    if (claim === undefined && departed.isAwaited(host)) return edgeErrors.agentAway
+    if (claim?.mode !== 'http') return edgeErrors.hostUnknown
+    const route = routeFor(claim, target)
+    return route === 'ambiguous' ? edgeErrors.badRequest : (route ?? edgeErrors.pathUnknown)
+  }
+
+  /** The visitor may leave meanwhile. */
+  #logIn(
+    visit: Visit,
+    passwords: ReadonlyMap<string, PasswordHash>,
+    address: string,
+    { forward, refuse, done }: { forward: (user: string) => void; refuse: Refuse; done: Done },
+  ): void {
+    const onClose = () => done('aborted')
+    visit.response.once('close', onClose)
+    this.#logins
+      .userOf(passwords, visit.head.rawHeaders, address)
+      .then((login) => {
+        if (visit.response.destroyed) return
+        visit.response.off('close', onClose)
+        if (typeof login === 'string') forward(login)
+        else refuse(login)
+      })
+      .catch((error) => this.#failed(visit, error))
   }
 
   /** What it gives ends the request, and makes its access line. */
@@ -186,8 +238,9 @@ export class HttpsEdge {
 type Done = (
   outcome: Outcome,
   error?: EdgeError,
-  whereTo?: Pick<Departure, 'name' | 'session' | 'answer'>,
+  whereTo?: Pick<Departure, 'name' | 'session' | 'agent' | 'answer'>,
 ) => void
+type Refuse = (error: EdgeError) => void
 
 function isOwnPage({ method, url }: RequestHead): boolean {
   return (method === 'GET' || method === 'HEAD') && url.split('?', 1)[0] === '/'

@@ -12,7 +12,7 @@ import type { CertificateSource, ChallengeSource } from '../certificate-source.t
 import { sshName } from '../claims.ts'
 import type { Route, Visitor } from '../upstream.ts'
 import type { Connections } from './connections.ts'
-import { DepartedNames } from './departed-names.ts'
+import type { DepartedNames } from './departed-names.ts'
 import { decodeError, plainResponse, sayAndClose, unrecognizedName } from './farewell.ts'
 import { type FirstWords, readFirstWords } from './first-words.ts'
 import type { HttpsEdge } from './https.ts'
@@ -22,6 +22,7 @@ import type { TcpEdge } from './tcp-edge.ts'
 
 export interface PublicOptions {
   readonly registry: Registry<Route>
+  readonly departed: DepartedNames
   readonly certificates: CertificateSource
   readonly challenges?: ChallengeSource | undefined
   /** Both canonical. */
@@ -71,7 +72,6 @@ class PublicPort {
   readonly #tcpWithAlpn: Server
   readonly #challenge: Server
   readonly #notServed: LimitedLog
-  readonly #departed: DepartedNames
 
   constructor(options: PublicOptions) {
     const { certificates, challenges, gatewayHost, registry, connections, https, log } = options
@@ -104,7 +104,6 @@ class PublicPort {
       alpn: () => challengeProtocol,
       onConnection: (socket) => socket.on('error', () => {}).end(),
     })
-    this.#departed = new DepartedNames(registry)
     this.#notServed = new LimitedLog(log, 'info', 'no tunnel for host')
   }
 
@@ -160,7 +159,8 @@ class PublicPort {
 
   /** Whether a visitor of a name that nobody holds can be told so by a page: else an alert has to do. */
   async #canShowPage(name: string, alpn: readonly string[]): Promise<boolean> {
-    return this.#departed.speakHttp(name, alpn) && this.#options.certificates.hasAtHand(name)
+    const { departed, certificates } = this.#options
+    return departed.speakHttp(name, alpn) && certificates.hasAtHand(name)
   }
 
   #forwardTcp(socket: TLSSocket, name: string): void {

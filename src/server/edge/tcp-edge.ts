@@ -4,9 +4,11 @@ import { IdleWatch } from '../../net/idle-watch.ts'
 import { reset } from '../../net/reset.ts'
 import { splice } from '../../net/splice.ts'
 import { isHostname } from '../claims.ts'
+import { admits } from '../rules.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
 import type { TrafficError } from '../telemetry/traffic.ts'
 import type { Route, Visitor } from '../upstream.ts'
+import { edgeErrors } from './error-page.ts'
 import { upstreamErrorOf } from './upstream-error.ts'
 
 export interface TcpEdgeOptions {
@@ -36,13 +38,31 @@ export class TcpEdge {
 
   /**
    * Joins a visitor's connection with the target of the route. Resolves when both are closed; never
-   * rejects. Where the target cannot be had, the visitor's connection is reset: any word of ours would be
-   * taken for the target's.
+   * rejects. Where the target cannot be had, or not by this visitor, the connection is reset: any word of
+   * ours would be taken for the target's.
    */
   async forward(socket: Socket, route: Route, visitor: Visitor): Promise<void> {
     const startMs = performance.now()
     this.#telemetry.beginConnection(route.name)
     socket.on('error', () => {}) // its close says the same
+    const failure = isWelcome(route, visitor)
+      ? await this.#join(socket, route, visitor)
+      : turnAway(socket)
+    const { name, key } = route
+    const { bytesRead: bytesIn, bytesWritten: bytesOut } = socket
+    const durationMs = Math.round(performance.now() - startMs)
+    const error = errorOf(failure)
+    this.#telemetry.endConnection({ status: 0, durationMs, bytesIn, bytesOut, error }, name)
+    this.#log.info('connection', {
+      ...(isHostname(name) ? { host: name } : { host: key, entrance: name }),
+      ...failure,
+      ...{ durationMs, bytesIn, bytesOut },
+      remoteAddress: visitor.remoteAddress,
+      session: route.holder.id,
+    })
+  }
+
+  async #join(socket: Socket, route: Route, visitor: Visitor): Promise<Failure | undefined> {
     const stream = route.holder.open(route, visitor)
     let failure: Failure | undefined
     stream.once('error', (error: Error & { code?: unknown }) => {
@@ -58,19 +78,18 @@ export class TcpEdge {
     }
     await splice(socket, stream)
     if (socket.errored !== null) failure ??= { outcome: 'aborted' }
-    const { name, key } = route
-    const { bytesRead: bytesIn, bytesWritten: bytesOut } = socket
-    const durationMs = Math.round(performance.now() - startMs)
-    const error = errorOf(failure)
-    this.#telemetry.endConnection({ status: 0, durationMs, bytesIn, bytesOut, error }, name)
-    this.#log.info('connection', {
-      ...(isHostname(name) ? { host: name } : { host: key, entrance: name }),
-      ...failure,
-      ...{ durationMs, bytesIn, bytesOut },
-      remoteAddress: visitor.remoteAddress,
-      session: route.holder.id,
-    })
+    return failure
   }
+}
+
+function isWelcome({ rules }: Route, { remoteAddress }: Visitor): boolean {
+  return rules === undefined || admits(rules, remoteAddress)
+}
+
+function turnAway(socket: Socket): Failure {
+  const { code, text } = edgeErrors.forbidden
+  reset(socket, new Error(text))
+  return { outcome: 'refused', code }
 }
 
 /** The stream failed by itself: the target could not be had, or broke off. */
