@@ -66,6 +66,10 @@ export class AgentLog {
     this.#log.info('next try', { delayMs })
   }
 
+  awake(awayMs: number): void {
+    this.#log.info('awake again', { awaySec: Math.round(awayMs / 1000) })
+  }
+
   closing(streams: number, graceMs: number): void {
     if (streams > 0) this.#log.info('closing', { streams, graceMs })
   }

@@ -9,7 +9,8 @@ import { type TokenLife, warnBeforeExpiry } from './expiry-warning.ts'
 import type { Route } from './forward.ts'
 import { type AgentGateway, Turns } from './gateways.ts'
 import { Tunnel } from './tunnel.ts'
-import { delay, untilLeaving } from './until.ts'
+import { Pause, untilLeaving } from './until.ts'
+import { watchForWaking } from './wake-watch.ts'
 
 export interface AgentOptions {
   /** At least one; they are tried in turn. */
@@ -70,6 +71,7 @@ export class Agent extends EventEmitter<AgentEvents> {
   /** The one that serves, and those that a gateway has said go-away to while streams still run. */
   readonly #tunnels = new Set<Tunnel>()
   #current: { readonly tunnel: Tunnel; readonly sinceMs: number } | undefined
+  readonly #pause = new Pause()
   #state: AgentState = 'idle'
   #lastError: ClientError | undefined
 
@@ -106,17 +108,21 @@ export class Agent extends EventEmitter<AgentEvents> {
   async run(signal: AbortSignal): Promise<void> {
     const { tokenLife } = this.#options
     const stopWarning = tokenLife && warnBeforeExpiry(tokenLife, this.#options.log)
+    const stopWatching = watchForWaking((awayMs) => this.#wake(awayMs))
     try {
       for (let attempt = 0; !signal.aborted; ) {
         const upMs = await this.#runOnce(signal)
         if (signal.aborted) break
         if (this.#turns.next({ wasUp: upMs !== undefined })) continue
         attempt = attemptAfter({ attempt, upMs: upMs ?? 0 })
+        // Our own line is dead rather than the gateway, which then has no crowd to fear.
+        if (upMs !== undefined && this.#lastError?.code === 'CLIENT_GATEWAY_SILENT') continue
         await this.#wait(attempt, signal)
         attempt += 1
       }
     } finally {
       stopWarning?.()
+      stopWatching()
       await this.#close()
     }
   }
@@ -211,17 +217,24 @@ export class Agent extends EventEmitter<AgentEvents> {
   /** @throws ClientError where another try could change nothing. */
   #lost(tunnel: Tunnel, upMs: number): void {
     if (tunnel.isReplaced) throw replaced()
-    if (tunnel.error === undefined) return this.#log.left(tunnel, upMs)
     this.#lastError = tunnel.error
+    if (tunnel.error === undefined) return this.#log.left(tunnel, upMs)
     if (tunnel.error.refusal?.isFinal) throw tunnel.error
     this.#log.lost(tunnel.error, upMs)
+  }
+
+  /** The machine was asleep: its network may be another one, and nothing says so. */
+  #wake(awayMs: number): void {
+    this.#log.awake(awayMs)
+    this.#pause.skip()
+    void this.#current?.tunnel.probe(probeMs)
   }
 
   async #wait(attempt: number, signal: AbortSignal): Promise<void> {
     const delayMs = nextDelayMs({ attempt, random: this.#random() })
     this.#enter('waiting')
     this.#log.waiting(delayMs)
-    await delay(delayMs, signal)
+    await this.#pause.wait(delayMs, signal)
   }
 
   #enter(state: AgentState): void {
@@ -230,6 +243,9 @@ export class Agent extends EventEmitter<AgentEvents> {
     this.emit('state', state)
   }
 }
+
+/** For the answer of a gateway that is there. */
+const probeMs = 5_000
 
 function replaced(): ClientError {
   const text =

@@ -26,6 +26,8 @@ export interface ControlEvents {
 const ackTimeoutMs = 10_000
 /** A gateway sends a heartbeat every 15 s: two may be lost, not more. */
 const silenceTimeoutMs = 40_000
+/** How long what has arrived may take to be read. */
+const unreadMs = 500
 
 /** The agent's end of the control stream: registers, then answers heartbeats. */
 export class Control extends EventEmitter<ControlEvents> {
@@ -98,7 +100,9 @@ export class Control extends EventEmitter<ControlEvents> {
   #expect(code: ClientErrorCode, lack: string, timeoutMs: number): void {
     clearTimeout(this.#deadline)
     this.#deadline = setTimeout(() => {
-      this.#fail(new ClientError(code, `the gateway ${lack} for ${timeoutMs / 1000} s`))
+      const error = new ClientError(code, `the gateway ${lack} for ${timeoutMs / 1000} s`)
+      // It may be here, and unread: this process was stopped, or the machine asleep.
+      this.#deadline = setTimeout(() => this.#fail(error), unreadMs)
     }, timeoutMs)
   }
 

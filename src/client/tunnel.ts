@@ -174,6 +174,14 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     })
   }
 
+  /** Asks the gateway whether it is there; without an answer in time the tunnel is over. */
+  async probe(timeoutMs: number): Promise<void> {
+    const text = `the gateway did not answer within ${timeoutMs / 1000} s`
+    const deadline = setTimeout(() => this.destroy(silent(text)), timeoutMs)
+    await this.#session.ping().catch(() => {}) // the session's own end says why
+    clearTimeout(deadline)
+  }
+
   /** Ends the session and all its streams now. */
   destroy(error: ClientError): void {
     if (this.#isClosed) return
@@ -233,7 +241,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     this.#isClosed = true
     clearTimeout(this.#farewell)
     this.#control.end()
-    if (error !== undefined) this.#error ??= gatewayGone(error.message, error)
+    if (error !== undefined) this.#error ??= lossOf(error)
     this.emit('close', this.#error)
   }
 }
@@ -258,6 +266,16 @@ function tooOldFor(route: Route): ClientError {
   const names = ruleNames(route).join(', ')
   const message = `the gateway is too old for ${names} of ${route.hostname}, so it gets no tunnels: update it`
   return new ClientError('CLIENT_GATEWAY_TOO_OLD', message)
+}
+
+function lossOf(error: MuxError): ClientError {
+  const isSilent = error.code === 'MUX_PING_TIMEOUT' || error.code === 'MUX_WRITE_TIMEOUT'
+  if (!isSilent) return gatewayGone(error.message, error)
+  return silent(`the gateway is silent: ${error.message}`, error)
+}
+
+function silent(text: string, cause?: Error): ClientError {
+  return new ClientError('CLIENT_GATEWAY_SILENT', text, { cause })
 }
 
 function closedByUs(reason: string): ClientError {

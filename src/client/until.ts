@@ -17,16 +17,27 @@ export function untilLeaving(tunnel: Tunnel, signal: AbortSignal): Promise<void>
   })
 }
 
-export function delay(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve()
-    const timer = setTimeout(done, ms)
-    signal.addEventListener('abort', done)
+/** A wait that can be cut short. */
+export class Pause {
+  #end: (() => void) | undefined
 
-    function done(): void {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-  })
+  /** Ends the wait that runs, if one does. */
+  skip(): void {
+    this.#end?.()
+  }
+
+  wait(ms: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      if (signal.aborted) return resolve()
+      const end = () => {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', end)
+        this.#end = undefined
+        resolve()
+      }
+      const timer = setTimeout(end, ms)
+      signal.addEventListener('abort', end)
+      this.#end = end
+    })
+  }
 }

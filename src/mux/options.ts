@@ -47,7 +47,7 @@ export interface RateLimit {
 }
 
 export const defaultOptions: MuxOptions = {
-  pingIntervalMs: 30_000,
+  pingIntervalMs: 7_500, // with the time for the answer: a dead line is noticed within 20 s
   pingTimeoutMs: 10_000,
   writeTimeoutMs: 30_000,
   openTimeoutMs: 75_000,

@@ -36,6 +36,7 @@ export class Session extends EventEmitter<SessionEvents> {
   readonly #decoder: FrameDecoder
   readonly #pings = new Pings()
   readonly #tick: NodeJS.Timeout
+  #lastTickMs = performance.now()
   #bytesRead = 0
   #lastReadMs = performance.now()
   #lastPingMs = performance.now()
@@ -229,6 +230,10 @@ export class Session extends EventEmitter<SessionEvents> {
   /** One timer a session: all deadlines are looked at once a second. */
   #onTick(): void {
     const now = performance.now()
+    const wasStopped = now - this.#lastTickMs > STOPPED_MS
+    this.#lastTickMs = now
+    // What came while the process did not run is read first, and looked at a second later.
+    if (wasStopped) return
     const { pingIntervalMs, pingTimeoutMs, writeTimeoutMs, openTimeoutMs } = this.#options
     if (this.#writer.blockedMs(now) > writeTimeoutMs) {
       const reason = `the transport took nothing for ${writeTimeoutMs} ms`
@@ -298,4 +303,5 @@ function remoteGoAway(): MuxError {
 
 /** Deadlines are looked at this often. */
 const TICK_MS = 1_000
+const STOPPED_MS = 4_000
 const FIRST_SAMPLES = 4

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { Duplex } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Agent, type AgentOptions, type AgentState } from '../../src/client/agent.ts'
@@ -10,6 +11,7 @@ import type { Route } from '../../src/client/forward.ts'
 import type { LogFields, Logger } from '../../src/log.ts'
 import type { Ack } from '../../src/protocol/messages.ts'
 import type { Dial } from '../../src/transport/transport.ts'
+import { settle } from '../mux/turns.ts'
 import { duplexPair } from '../support/duplex-pair.ts'
 import { admitted, FakeGateway, refusal } from './fake-gateway.ts'
 
@@ -22,11 +24,12 @@ const route: Route = {
 t.test('back-off', async (t) => {
   for (const [attempt, boundMs] of [
     [0, 2_000],
-    [1, 4_000],
-    [2, 8_000],
-    [3, 16_000],
-    [4, 30_000],
-    [5, 30_000],
+    [4, 2_000],
+    [5, 4_000],
+    [6, 8_000],
+    [7, 16_000],
+    [8, 30_000],
+    [9, 30_000],
     [10_000, 30_000],
   ] as const) {
     t.test(`try ${attempt} waits anything up to ${boundMs} ms`, async (t) => {
@@ -175,7 +178,8 @@ t.test('an agent', async (t) => {
         if (!isUp) throw new Error('connect ECONNREFUSED')
       },
     })
-    for (const delayMs of [1_000, 2_000, 4_000, 8_000, 15_000, 15_000, 15_000]) {
+    const steady = [1_000, 1_000, 1_000, 1_000, 1_000]
+    for (const delayMs of [...steady, 2_000, 4_000, 8_000, 15_000, 15_000, 15_000]) {
       await reaches(agent, 'waiting')
       t.match(lines.at(-2), { message: 'cannot connect', code: 'CLIENT_DIAL_FAILED' })
       t.match(lines.at(-2), { reason: /ECONNREFUSED/ })
@@ -196,10 +200,14 @@ t.test('an agent', async (t) => {
     const { agent, gateways, lines } = start(t)
     for (const [upMs, delayMs] of [
       [1_000, 1_000],
+      [1_000, 1_000],
+      [1_000, 1_000],
+      [1_000, 1_000],
+      [1_000, 1_000],
       [1_000, 2_000],
       [59_000, 4_000],
       [60_000, 1_000],
-      [1_000, 2_000],
+      [1_000, 1_000],
     ] as const) {
       await reaches(agent, 'connected')
       for (let ms = 0; ms < upMs; ms += 1_000) {
@@ -217,12 +225,68 @@ t.test('an agent', async (t) => {
     await reaches(agent, 'connected')
   })
 
-  t.test('finds a silent gateway dead within 45 s', async (t) => {
+  t.test('finds a gateway dead that sends no heartbeat for 40 s', async (t) => {
     const { agent, lines } = start(t)
     await reaches(agent, 'connected')
-    t.clock.advance(40_000)
+    for (let ms = 0; ms < 41_000; ms += 1_000) await second(t)
+    await reaches(agent, 'connected')
+    t.match(lines[2], { message: 'connection lost', code: 'CLIENT_GATEWAY_SILENT' })
+  })
+
+  t.test('finds a line dead on which nothing comes, within 20 s, and dials at once', async (t) => {
+    const { agent, ends, lines } = start(t)
+    await reaches(agent, 'connected')
+    for (let ms = 0; ms < 15_000; ms += 1_000) await second(t)
+    ends[0]?.removeAllListeners('data') // what comes there is lost
+    const before = lines.length
+    for (let ms = 0; ms < 20_000; ms += 1_000) await second(t)
+    await reaches(agent, 'connected')
+    t.match(lines.slice(before), [
+      { message: 'connection lost', code: 'CLIENT_GATEWAY_SILENT', reason: /ping/ },
+      { message: 'connecting' },
+      { message: 'connected' },
+    ])
+  })
+
+  t.test('asks whether the gateway is there when the machine was asleep', async (t) => {
+    for (const isThere of [true, false]) {
+      const { agent, ends, lines, stop, run } = start(t)
+      await reaches(agent, 'connected')
+      await second(t)
+      if (!isThere) ends[0]?.removeAllListeners('data') // what comes there is lost
+      t.clock.travel(Date.now() + 20_000)
+      for (let ms = 0; ms < 7_000; ms += 1_000) await second(t)
+      await reaches(agent, 'connected')
+      t.match(lines[2], { message: 'awake again', awaySec: 19 })
+      const rest = [
+        { message: 'connection lost', code: 'CLIENT_GATEWAY_SILENT', reason: /within 5 s/ },
+        { message: 'connecting' },
+        { message: 'connected' },
+      ]
+      t.match(lines.slice(3), isThere ? [] : rest)
+      stop()
+      await run
+      t.clock.exit()
+    }
+  })
+
+  t.test('does not wait on when the machine was asleep', async (t) => {
+    let dials = 0
+    const { agent } = start(t, {
+      onDial: () => {
+        dials += 1
+        if (dials < 12) throw new Error('connect ENETUNREACH')
+      },
+    })
+    for (let tries = 0; tries < 10; tries += 1) {
+      await reaches(agent, 'waiting')
+      t.clock.advance(15_000)
+      await once(agent, 'state')
+    }
     await reaches(agent, 'waiting')
-    t.match(lines.at(-2), { message: 'connection lost', code: 'CLIENT_GATEWAY_SILENT' })
+    t.clock.travel(Date.now() + 60_000)
+    t.clock.advance(1_000)
+    await reaches(agent, 'connected')
   })
 
   t.test('ends at once when trying again can change nothing', async (t) => {
@@ -479,10 +543,12 @@ function start(t: Test, options: StartOptions = {}) {
   } = options
   const { log, lines } = recorder()
   const gateways: FakeGateway[] = []
+  const ends: Duplex[] = []
   const controller = new AbortController()
   const dial = async () => {
     onDial?.()
     const [near, far] = duplexPair()
+    ends.push(far)
     const gateway = new FakeGateway(far, acks[Math.min(gateways.length, acks.length - 1)])
     gateways.push(gateway)
     onGateway?.(gateway)
@@ -503,11 +569,17 @@ function start(t: Test, options: StartOptions = {}) {
     await run.catch(() => {})
     t.clock.exit()
   })
-  return { agent, gateways, lines, run, stop: () => controller.abort() }
+  return { agent, gateways, ends, lines, run, stop: () => controller.abort() }
 }
 
 async function reaches(agent: Agent, state: AgentState): Promise<void> {
   while (agent.status().state !== state) await once(agent, 'state')
+}
+
+/** One second, with what it brings. */
+async function second(t: Test): Promise<void> {
+  t.clock.advance(1_000)
+  await settle()
 }
 
 async function until(isSo: () => boolean): Promise<void> {

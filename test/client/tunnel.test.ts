@@ -122,6 +122,7 @@ t.test('registers', async (t) => {
     t.clock.advance(9_999)
     t.notOk(near.destroyed)
     t.clock.advance(1)
+    t.clock.advance(500) // in which what has come could have been read
     await t.rejects(opening, { code: 'CLIENT_NO_ANSWER', message: '10 s' })
   })
 
@@ -213,6 +214,7 @@ t.test('the control stream', async (t) => {
     t.clock.advance(39_999)
     t.notOk(tunnel.isClosed)
     t.clock.advance(1)
+    t.clock.advance(500)
     t.match(tunnel.error, { code: 'CLIENT_GATEWAY_SILENT', message: '40 s' })
   })
 

@@ -539,6 +539,22 @@ t.test('a silent peer costs the session, once, and its streams with it', async (
   t.equal(closes, 1)
 })
 
+t.test('a process that was stopped reads what came meanwhile before it judges', async (t) => {
+  t.clock.enter()
+  const { peer, ended } = sessionWithRawPeer(t, 'server', { pingIntervalMs: 30_000 })
+  await settle()
+  t.clock.advance(60_000)
+  peer.send('00 02 0002 00000000 00000001')
+  await settle()
+  t.clock.advance(1_000)
+  await settle()
+  t.equal(ended(), undefined)
+  t.clock.advance(60_000)
+  t.equal(ended(), undefined)
+  t.clock.advance(1_000)
+  t.equal(ended(), 'MUX_PING_TIMEOUT')
+})
+
 t.test('a peer that is busy sending is alive, however late its answer', async (t) => {
   t.clock.enter()
   const { session, peer, ended } = sessionWithRawPeer(t, 'server', { pingIntervalMs: 30_000 })

@@ -37,6 +37,8 @@ export interface ProgramOptions {
   readonly env: Readonly<Record<string, string>>
   /** The Node that runs it. Default: ours. */
   readonly node?: string
+  /** A command that runs it in turn, and gives it its own process. */
+  readonly within?: readonly string[]
 }
 
 /** One of the programs, running. */
@@ -52,10 +54,11 @@ export class Program {
   readonly #news = new EventEmitter<{ news: [] }>().setMaxListeners(0)
   #isRunning = true
 
-  constructor(t: Scope, { file, args = [], cwd, env, node = process.execPath }: ProgramOptions) {
+  constructor(t: Scope, { file, args = [], cwd, env, ...options }: ProgramOptions) {
+    const { node = process.execPath, within = [] } = options
     this.name = file
     // tap puts a loader of its own into every child's NODE_OPTIONS, which makes it start late, and grow.
-    const command = ['-u', 'NODE_OPTIONS', node, join(cli, file), ...args]
+    const command = ['-u', 'NODE_OPTIONS', ...within, node, join(cli, file), ...args]
     this.#child = spawn('env', command, {
       cwd,
       env: { ...env, PATH: process.env.PATH, LOG_FORMAT: 'json' },
@@ -167,14 +170,16 @@ export interface GatewayOptions {
   readonly caFile?: string
   /** The Node that runs it. Default: ours. */
   readonly node?: string
+  readonly within?: readonly string[]
 }
 
 /** A gateway that is ready. */
 export async function startGateway(t: Scope, options: GatewayOptions = {}): Promise<Gateway> {
-  const { directory = temporaryDirectory(t), ports, env, node } = options
+  const { directory = temporaryDirectory(t), ports, env, node, within } = options
   const program = new Program(t, {
     file: 'server.js',
     ...(node && { node }),
+    ...(within && { within }),
     cwd: directory,
     env: {
       GATEWAY_HOST: gatewayHost,
@@ -253,6 +258,7 @@ export interface AgentOptions {
   /** Other or further lines of its config.yaml. */
   readonly config?: Readonly<Record<string, unknown>>
   readonly env?: Readonly<Record<string, string>>
+  readonly within?: readonly string[]
 }
 
 let lastConfig = 0
@@ -262,7 +268,7 @@ export function spawnAgent(
   t: Scope,
   { ports, caFile, directory: cwd }: Destination,
   offers: readonly Offer[],
-  { config, env = {} }: AgentOptions = {},
+  { config, env = {}, within = [] }: AgentOptions = {},
 ): Program {
   // JSON is YAML.
   const text = JSON.stringify({
@@ -278,7 +284,7 @@ export function spawnAgent(
   lastConfig += 1
   const file = join(cwd, `config-${process.pid}-${lastConfig}.yaml`)
   writeFileSync(file, text, { mode: 0o600 })
-  return new Program(t, { file: 'agent.js', args: ['--config', file], cwd, env })
+  return new Program(t, { file: 'agent.js', args: ['--config', file], cwd, env, within })
 }
 
 /** An agent that the gateway has admitted. */

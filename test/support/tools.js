@@ -12,6 +12,8 @@ const packages = {
   h2load: 'nghttp2-client',
   haproxy: 'haproxy',
   microsocks: 'microsocks',
+  ip: 'iproute2',
+  nft: 'nftables',
   nginx: 'nginx',
   openssl: 'openssl',
   pebble: 'pebble',
