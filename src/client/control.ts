@@ -11,7 +11,7 @@ import {
   type Message,
   parseMessage,
 } from '../protocol/messages.ts'
-import { ClientError, type ClientErrorCode } from './errors.ts'
+import { ClientError } from './errors.ts'
 
 export interface ControlEvents {
   /** The gateway has admitted us. */
@@ -44,7 +44,7 @@ export class Control extends EventEmitter<ControlEvents> {
     stream.on('end', () => this.#lost('it ended the control stream'))
     stream.on('error', (cause) => this.#lost(cause.message, cause))
     stream.write(register)
-    this.#expect('CLIENT_NO_ANSWER', 'did not answer the registration', ackTimeoutMs)
+    this.#expect(noAnswer(), ackTimeoutMs)
   }
 
   /** From now on neither silence nor the stream's end is a failure: one of the two sides is leaving. */
@@ -93,14 +93,14 @@ export class Control extends EventEmitter<ControlEvents> {
   }
 
   #awaitHeartbeat(): void {
-    this.#expect('CLIENT_GATEWAY_SILENT', 'sent no heartbeat', silenceTimeoutMs)
+    const text = `the gateway sent no heartbeat for ${silenceTimeoutMs / 1000} s`
+    this.#expect(new ClientError('CLIENT_GATEWAY_SILENT', text), silenceTimeoutMs)
   }
 
-  /** Fails, unless the state changes or this is called again in time. */
-  #expect(code: ClientErrorCode, lack: string, timeoutMs: number): void {
+  /** Fails with the error, unless the state changes or this is called again in time. */
+  #expect(error: ClientError, timeoutMs: number): void {
     clearTimeout(this.#deadline)
     this.#deadline = setTimeout(() => {
-      const error = new ClientError(code, `the gateway ${lack} for ${timeoutMs / 1000} s`)
       // It may be here, and unread: this process was stopped, or the machine asleep.
       this.#deadline = setTimeout(() => this.#fail(error), unreadMs)
     }, timeoutMs)
@@ -120,6 +120,11 @@ export class Control extends EventEmitter<ControlEvents> {
     this.#state = state
     clearTimeout(this.#deadline)
   }
+}
+
+export function noAnswer(cause?: Error): ClientError {
+  const text = `the gateway did not answer the registration for ${ackTimeoutMs / 1000} s`
+  return new ClientError('CLIENT_NO_ANSWER', text, { cause })
 }
 
 export function gatewayGone(reason: string, cause?: Error): ClientError {

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import { defaultOptions, type MuxError, type MuxStream, Session } from '../mux/index.ts'
 import { type Ack, type AgentInfo, formatMessage, ruleNames } from '../protocol/messages.ts'
 import { CAPABILITIES, type Capability } from '../protocol/version.ts'
-import { Control, gatewayGone } from './control.ts'
+import { Control, gatewayGone, noAnswer } from './control.ts'
 import { ClientError } from './errors.ts'
 import { type ForwardOptions, forward, type Route } from './forward.ts'
 
@@ -241,8 +241,15 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     this.#isClosed = true
     clearTimeout(this.#farewell)
     this.#control.end()
-    if (error !== undefined) this.#error ??= lossOf(error)
+    if (error !== undefined) this.#error ??= this.#lossOf(error)
     this.emit('close', this.#error)
+  }
+
+  #lossOf(error: MuxError): ClientError {
+    const isSilent = error.code === 'MUX_PING_TIMEOUT' || error.code === 'MUX_WRITE_TIMEOUT'
+    if (!isSilent) return gatewayGone(error.message, error)
+    if (this.#ack === undefined) return noAnswer(error)
+    return silent(`the gateway is silent: ${error.message}`, error)
   }
 }
 
@@ -266,12 +273,6 @@ function tooOldFor(route: Route): ClientError {
   const names = ruleNames(route).join(', ')
   const message = `the gateway is too old for ${names} of ${route.hostname}, so it gets no tunnels: update it`
   return new ClientError('CLIENT_GATEWAY_TOO_OLD', message)
-}
-
-function lossOf(error: MuxError): ClientError {
-  const isSilent = error.code === 'MUX_PING_TIMEOUT' || error.code === 'MUX_WRITE_TIMEOUT'
-  if (!isSilent) return gatewayGone(error.message, error)
-  return silent(`the gateway is silent: ${error.message}`, error)
 }
 
 function silent(text: string, cause?: Error): ClientError {
