@@ -1,8 +1,10 @@
 #!/usr/bin/env node
+import type { Route } from '../client/forward.ts'
 import type { AgentConfig } from '../config/agent.ts'
 import { gatewaysOf, load, tokenLife, tokenSource } from './agent-config.ts'
 import { agentUsage } from './agent-usage.ts'
 import type { Invocation } from './arguments.ts'
+import type { LiveStatus } from './live/live-status.ts'
 import { type Life, main } from './main.ts'
 
 await main({
@@ -39,10 +41,11 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
   const { config, ca, routes } = await load(invocation)
   if (invocation.has('check')) return printSummary(config)
 
-  const { createLogger } = await import('./logger.ts')
-  const log = createLogger(config)
-  life.useLogger(log)
   const { endOfLifeNotice, programVersion } = await import('./version.ts')
+  const live = await liveStatus(config, routes, programVersion())
+  const { createLogger } = await import('./logger.ts')
+  const log = live ?? createLogger(config)
+  life.useLogger(log)
   const notice = endOfLifeNotice(process.version)
   if (notice) log.warn(notice)
   if (config.skipTlsVerify) log.warn("the gateway's certificate is not checked (skip_tls_verify)")
@@ -63,9 +66,26 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
       platform: `${process.platform}-${process.arch}`,
     },
     log,
+    ...(live && { onRequests: live.onRequests }),
   })
+  live?.watch(agent)
   await agent.run(life.signal)
   log.info('closed')
+}
+
+/** For people at a terminal, unless they have asked for a log of some form. */
+async function liveStatus(
+  { logFormat, logLevel, gateways }: AgentConfig,
+  routes: readonly Route[],
+  version: string,
+): Promise<LiveStatus | undefined> {
+  const { stdout: terminal } = process
+  const isWanted = logFormat === 'auto' && logLevel !== 'debug' && process.env.TERM !== 'dumb'
+  if (!terminal.isTTY || !isWanted) return undefined
+  const { LiveStatus } = await import('./live/live-status.ts')
+  const { formatHostPort } = await import('../net/address.ts')
+  const gateway = gateways.map(formatHostPort).join(', ')
+  return new LiveStatus({ terminal, version, gateway, routes })
 }
 
 async function printSummary(config: AgentConfig): Promise<void> {

@@ -59,7 +59,8 @@ function quoted(value: unknown): string {
 /** C0 and C1, DEL, the line separators that JSON leaves alone, and the marks that turn text around. */
 const controls = /[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
 
-function escapeControls(text: string): string {
+/** For what comes from strangers and goes to a terminal. */
+export function escapeControls(text: string): string {
   return text.replace(controls, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import type { Logger } from '../log.ts'
-import type { AgentInfo } from '../protocol/messages.ts'
+import type { AgentInfo, Requests } from '../protocol/messages.ts'
 import { AgentLog } from './agent-log.ts'
 import { attemptAfter, nextDelayMs } from './backoff.ts'
 import { ClientError, type Refusal } from './errors.ts'
@@ -27,6 +27,8 @@ export interface AgentOptions {
   readonly graceMs?: number
   /** Streams that the gateway may have open at once. */
   readonly maxStreams?: number
+  /** Told what visitors ask for, by gateways that tell it. */
+  readonly onRequests?: (requests: Requests) => void
   /** From 0 to below 1. */
   readonly random?: () => number
 }
@@ -59,6 +61,8 @@ export interface AgentStatus {
 
 export interface AgentEvents {
   state: [state: AgentState]
+  /** A stream to this target is served; in http mode it may carry many requests. */
+  connection: [route: Route]
 }
 
 /** Keeps one tunnel up: dials, registers, serves until the tunnel is lost, waits, and tries again, for ever. */
@@ -156,7 +160,7 @@ export class Agent extends EventEmitter<AgentEvents> {
 
   async #connect(signal: AbortSignal): Promise<Tunnel> {
     const transport = await this.#dial(signal)
-    const { token, tunnels: routes, agent, maxStreams } = this.#options
+    const { token, tunnels: routes, agent, maxStreams, onRequests } = this.#options
     try {
       signal.throwIfAborted()
       const tunnel = await Tunnel.open(
@@ -165,9 +169,13 @@ export class Agent extends EventEmitter<AgentEvents> {
           token: token(),
           routes,
           onFailure: (error, route) => this.#log.notServed(error, route),
-          onConnection: (route, visitor) => this.#log.served(route, visitor),
+          onConnection: (route, visitor) => {
+            this.#log.served(route, visitor)
+            this.emit('connection', route)
+          },
           ...(agent !== undefined && { agent }),
           ...(maxStreams !== undefined && { maxStreams }),
+          ...(onRequests !== undefined && { onRequests }),
         },
         signal,
       )

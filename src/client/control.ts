@@ -10,6 +10,7 @@ import {
   isFinalRefusal,
   type Message,
   parseMessage,
+  type Requests,
 } from '../protocol/messages.ts'
 import { ClientError } from './errors.ts'
 
@@ -18,6 +19,8 @@ export interface ControlEvents {
   admit: [ack: Ack]
   /** Another session of ours has taken over; the gateway's go-away follows. */
   replaced: []
+  /** What visitors asked for, where we have said that we want to know. */
+  requests: [requests: Requests]
   /** The tunnel must end: the gateway refused us, broke the protocol, fell silent, or ended the stream. Once. */
   failure: [error: ClientError]
 }
@@ -74,6 +77,7 @@ export class Control extends EventEmitter<ControlEvents> {
     if (message.type === 'ack' && this.#state === 'registering') this.#answered(message)
     else if (message.type === 'ping') this.#heartbeat()
     else if (message.type === 'replaced') this.emit('replaced')
+    else if (message.type === 'requests') this.emit('requests', message)
     else if (message.type === 'end') this.#fail(ended(message))
   }
 

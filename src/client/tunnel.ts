@@ -1,7 +1,13 @@
 import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { defaultOptions, type MuxError, type MuxStream, Session } from '../mux/index.ts'
-import { type Ack, type AgentInfo, formatMessage, ruleNames } from '../protocol/messages.ts'
+import {
+  type Ack,
+  type AgentInfo,
+  formatMessage,
+  type Requests,
+  ruleNames,
+} from '../protocol/messages.ts'
 import { CAPABILITIES, type Capability } from '../protocol/version.ts'
 import { Control, gatewayGone, noAnswer } from './control.ts'
 import { ClientError } from './errors.ts'
@@ -18,6 +24,8 @@ export interface TunnelOptions {
   readonly onFailure?: NonNullable<ForwardOptions['onFailure']>
   /** Told of each stream that is served. */
   readonly onConnection?: NonNullable<ForwardOptions['onConnection']>
+  /** Told what visitors ask for, by a gateway that tells it. */
+  readonly onRequests?: (requests: Requests) => void
   /** Streams that the gateway may have open at once; those beyond are reset. */
   readonly maxStreams?: number
 }
@@ -103,6 +111,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     this.#session.on('close', (error) => this.#finish(error))
     this.#control = new Control(this.#session.open(), register)
     this.#control.on('admit', (ack) => this.#admitted(ack))
+    if (options.onRequests) this.#control.on('requests', options.onRequests)
     this.#control.on('replaced', () => {
       this.#isReplaced = true
     })
@@ -254,14 +263,15 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
 }
 
 /** The full form is `tunnels`; a Go gateway reads `routes`, and of `modes` what is not http. */
-function formatRegister({ token, routes, agent }: TunnelOptions): string {
+function formatRegister({ token, routes, agent, onRequests }: TunnelOptions): string {
   const withModes = routes.filter(({ mode }) => mode !== 'http')
   return formatMessage({
     type: 'register',
     token,
     routes: new Map(routes.map(({ hostname, target }) => [hostname, target.text])),
     modes: new Map(withModes.map(({ hostname, mode }) => [hostname, mode])),
-    capabilities: CAPABILITIES,
+    // What nobody looks at need not be told.
+    capabilities: CAPABILITIES.filter((each) => each !== 'request-news' || onRequests),
     // What the gateway has no part in (`proxyProtocol`) is not written.
     tunnels: routes.map((route) => ({ ...route, target: route.target.text })),
     ...(agent !== undefined && { agent }),

@@ -13,7 +13,7 @@ export const logFields = {
     'LOG_FORMAT',
     choice(['json', 'pretty', 'auto']),
     'auto',
-    'JSON lines, or short ones for people. `auto`: pretty on a terminal, JSON elsewhere.',
+    'JSON lines, or short ones for people. `auto`: pretty on a terminal, JSON elsewhere; the agent shows a live status on a terminal.',
   ),
 }
 

@@ -17,6 +17,7 @@ import {
 } from './json.ts'
 import { lineLimitBytes } from './lines.ts'
 import { parseOffers, plainOffer, type TunnelOffer } from './offers.ts'
+import { parseRequests, plainRequests, type Requests } from './requests.ts'
 
 export {
   isPortRouteKey,
@@ -29,11 +30,12 @@ export {
   type TunnelOffer,
 } from './offers.ts'
 export { type AckCode, AckError, explainRefusal, isFinalRefusal } from './refusals.ts'
+export type { RequestNote, Requests } from './requests.ts'
 export { type HeaderChanges, ruleNames, type TunnelRules } from './rules.ts'
 
 /** A control message: one JSON object on one line (docs/wire.md, "The control stream"). */
 export type Message = KnownMessage | Unknown
-export type KnownMessage = Register | Ack | Ping | Pong | Replaced | End
+export type KnownMessage = Register | Ack | Ping | Pong | Replaced | End | Requests
 
 /** The agent's first message: who it is and what it offers. */
 export interface Register {
@@ -154,6 +156,8 @@ export function parseMessage(line: string): Message {
       return { type, ts: readInteger(message.ts, `${type}.ts`) }
     case 'replaced':
       return { type, session: readText(message.session, 'replaced.session') }
+    case 'requests':
+      return parseRequests(message)
     case 'end':
       return {
         type,
@@ -231,6 +235,7 @@ function readPort(value: unknown, field: string): number {
 }
 
 function plainMessage(message: KnownMessage): object {
+  if (message.type === 'requests') return plainRequests(message)
   if (message.type === 'register') return plainRegister(message)
   if (message.type !== 'ack' || message.ports === undefined) return message
   return { ...message, ports: Object.fromEntries(message.ports) }

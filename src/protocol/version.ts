@@ -12,6 +12,8 @@ export const CAPABILITIES = [
   'target-protocol',
   /** Tunnels may have rules: who may come in, and what is changed on the way (rules.ts). */
   'tunnel-rules',
+  /** The gateway tells what visitors ask for, to be shown (docs/wire.md, "`requests`"). */
+  'request-news',
 ] as const
 
 export type Capability = (typeof CAPABILITIES)[number]

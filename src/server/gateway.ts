@@ -113,6 +113,11 @@ export class Gateway {
     const tunnels = new Tunnels({
       ...{ registry, ports, ...policy, ownNames, limits, replacedGraceMs, log },
     })
+    telemetry.onRequest = ({ session, host: hostname, method = '', path = '', ...rest }) => {
+      const { status } = rest
+      const durationMs = Math.round(rest.durationMs)
+      if (session) tunnels.noteRequest(session, { hostname, method, path, status, durationMs })
+    }
     const departed = new DepartedNames(registry)
     const names = { registry, departed, gatewayHost, tunnelHost }
     const context = { ...names, certificates, connections, telemetry, log }

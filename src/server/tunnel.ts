@@ -1,12 +1,20 @@
 import { Duplex } from 'node:stream'
 import type { Identity } from '../auth/identity.ts'
 import type { MuxStream, Session } from '../mux/index.ts'
-import type { AckCode, AgentInfo, Message } from '../protocol/messages.ts'
+import {
+  type AckCode,
+  type AgentInfo,
+  formatMessage,
+  type Message,
+  type RequestNote,
+  type Requests,
+} from '../protocol/messages.ts'
 import { encodePreamble } from '../protocol/preamble.ts'
 import type { Owner } from '../registry/owner.ts'
 import { sendLast, sendMessage, sendOut } from './control.ts'
 import { reasonOf, ServerError } from './errors.ts'
 import { Heartbeat } from './heartbeat.ts'
+import { RequestNews } from './request-news.ts'
 import type { RouteStatus, SessionStatus } from './status.ts'
 import type { Route, Upstream, Visitor } from './upstream.ts'
 
@@ -39,6 +47,8 @@ export class Tunnel implements Upstream {
   readonly #agent: AdmittedAgent
   readonly #connectedSinceMs = Date.now()
   #heartbeat: Heartbeat | undefined
+  /** For an agent that wants to know. */
+  readonly #news: RequestNews | undefined
   #routes: readonly RouteStatus[] = []
   #openStreams = 0
   #expiry: NodeJS.Timeout | undefined
@@ -53,6 +63,9 @@ export class Tunnel implements Upstream {
     this.identity = agent.identity
     this.owner = agent.owner
     this.#agent = agent
+    if (agent.capabilities.includes('request-news')) {
+      this.#news = new RequestNews((message) => this.#tellRequests(message))
+    }
   }
 
   get isReplaced(): boolean {
@@ -75,6 +88,7 @@ export class Tunnel implements Upstream {
     })
     this.#agent.session.once('close', (error) => {
       this.#heartbeat?.close()
+      this.#news?.close()
       clearTimeout(this.#expiry)
       this.#onDrained?.()
       onEnd(this.#endReason ?? reasonOf(error))
@@ -93,6 +107,16 @@ export class Tunnel implements Upstream {
     } catch (error) {
       return failedStream(error)
     }
+  }
+
+  /** Whether the agent wants to know what visitors ask for. */
+  get isCurious(): boolean {
+    return this.#news !== undefined
+  }
+
+  /** A request of one of its names is over. */
+  noteRequest(note: RequestNote): void {
+    this.#news?.add(note)
   }
 
   /** Go-away; the end of the session once its data streams have ended, or after `graceMs`. */
@@ -169,6 +193,12 @@ export class Tunnel implements Upstream {
   #streamClosed(): void {
     this.#openStreams -= 1
     if (this.#openStreams === 0) this.#onDrained?.()
+  }
+
+  #tellRequests(message: Requests): boolean {
+    const { control } = this.#agent
+    if (!control.writable || control.writableNeedDrain) return false
+    return control.write(formatMessage(message)) || true
   }
 
   #beat(): void {

@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Revocations } from '../auth/revocations.ts'
 import type { LogFields, Logger } from '../log.ts'
 import { Session } from '../mux/index.ts'
-import { AckError } from '../protocol/messages.ts'
+import { AckError, type RequestNote } from '../protocol/messages.ts'
 import { isSameAgent, type Owner } from '../registry/owner.ts'
 import type { Registry } from '../registry/registry.ts'
 import { type AdmissionOptions, admit } from './admission.ts'
@@ -31,6 +31,8 @@ export interface TunnelsOptions extends TokenPolicy {
 export class Tunnels {
   readonly #options: TunnelsOptions
   readonly #tunnels = new Set<Tunnel>()
+  /** Those of them whose agents show what visitors ask for, by id. */
+  readonly #curious = new Map<string, Tunnel>()
   /** Every agent's connection, from its first byte to its last. */
   readonly #sockets = new Set<Socket>()
   readonly #attempts = new FailedAttempts()
@@ -86,6 +88,11 @@ export class Tunnels {
     return [...this.#tunnels].map((tunnel) => tunnel.status())
   }
 
+  /** Tells the agent that served it, if that wants to know. */
+  noteRequest(session: string, note: RequestNote): void {
+    this.#curious.get(session)?.noteRequest(note)
+  }
+
   /** Ends a session at the owner's wish; its agent may come back. False: there is none of that id. */
   disconnect(id: string): boolean {
     const tunnel = [...this.#tunnels].find((each) => each.id === id)
@@ -126,6 +133,7 @@ export class Tunnels {
 
   #started(tunnel: Tunnel): void {
     this.#tunnels.add(tunnel)
+    if (tunnel.isCurious) this.#curious.set(tunnel.id, tunnel)
     this.#admitted += 1
     const { agentId, agentName, agentVersion, routes } = tunnel.status()
     const ports = routes.flatMap(({ port }) => port ?? [])
@@ -153,6 +161,7 @@ export class Tunnels {
 
   #ended(tunnel: Tunnel, reason: Error | undefined): void {
     this.#tunnels.delete(tunnel)
+    this.#curious.delete(tunnel.id)
     const fields = { session: tunnel.id, remoteAddress: tunnel.remoteAddress, ...tokenOf(tunnel) }
     this.#options.log.info('agent gone', { ...fields, ...explain(reason) })
   }

@@ -43,7 +43,7 @@ t.test('registers', async (t) => {
       routes: { 'App.Example.com': ':3000', 'ssh.example.com': '127.0.0.1:22' },
       modes: { 'ssh.example.com': 'tcp' },
       agent: { id: 'a-1', version: '1.2.3' },
-      capabilities: CAPABILITIES,
+      capabilities: CAPABILITIES.filter((each) => each !== 'request-news'),
       tunnels: [
         { hostname: 'App.Example.com', mode: 'http', target: ':3000' },
         { hostname: 'ssh.example.com', mode: 'tcp', target: '127.0.0.1:22' },

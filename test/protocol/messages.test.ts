@@ -206,6 +206,15 @@ t.test('writes lines that a Go peer reads', async (t) => {
     ],
     [{ type: 'ping', ts: 1760000000123 }, '{"type":"ping","ts":1760000000123}\n'],
     [{ type: 'pong', ts: 0 }, '{"type":"pong","ts":0}\n'],
+    [{ type: 'ack', ok: true, capabilities: [], ts: 9 }, '{"type":"ack","ok":true,"ts":9}\n'],
+    [
+      {
+        type: 'requests',
+        latest: [{ hostname: 'a', method: 'GET', path: '/x', status: 200, durationMs: 3 }],
+        counts: new Map([['a', 7]]),
+      },
+      '{"type":"requests","latest":[{"hostname":"a","method":"GET","path":"/x","status":200,"duration_ms":3}],"counts":{"a":7}}\n',
+    ],
   ]
   for (const [message, line] of cases) t.equal(formatMessage(message), line)
 })
@@ -296,6 +305,10 @@ t.test('a field that is wrong is named, and its value is not shown', async (t) =
     [{ type: 'ping', ts: '7' }, 'ping.ts is not an integer'],
     [{ type: 'ping', ts: 7.5 }, 'ping.ts is not an integer'],
     [{ type: 'pong', ts: 2 ** 53 }, 'pong.ts is not an integer'],
+    [{ type: 'ack', ts: -1 }, 'ack.ts is not from 0 to'],
+    [{ type: 'requests', latest: 7 }, 'requests.latest is not an array'],
+    [{ type: 'requests', latest: [{ path: 7 }] }, 'requests.latest[0].path is not text'],
+    [{ type: 'requests', counts: { a: '7' } }, 'requests.counts["a"] is not an integer'],
   ]
   for (const [value, field] of cases) {
     t.throws(() => parseMessage(JSON.stringify(value)), badMessage(field), field)

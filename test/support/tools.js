@@ -23,6 +23,7 @@ const packages = {
   'redis-server': 'redis-server',
   rsync: 'rsync',
   scp: 'openssh-client',
+  script: 'bsdutils',
   ssh: 'openssh-client',
   sshd: 'openssh-server',
   tinyproxy: 'tinyproxy-bin',

@@ -42,6 +42,8 @@ export class Telemetry {
   readonly sessions = new SessionHistories(rttCount)
   /** Through the tunnels, with the multiplexer's own bytes: from agents, and to them. */
   readonly moved = { in: 0, out: 0 }
+  /** Told of each request that is over. */
+  onRequest: ((request: Omit<RequestRecord, 'id'>) => void) | undefined
   #timer: NodeJS.Timeout | undefined
   #before = { requests: 0, errors: 0, in: 0, out: 0, atMs: 0 }
   #errors = 0
@@ -74,7 +76,9 @@ export class Telemetry {
     if (ended.error !== undefined && isFault(ended.error)) this.#errors += 1
     this.total.end(ended, nowMs)
     if (name !== undefined) this.names.of(name).end(ended, nowMs)
-    this.requests.add({ ...report, status: ended.status, durationMs: ended.durationMs })
+    const request = { ...report, status: ended.status, durationMs: ended.durationMs }
+    this.requests.add(request)
+    this.onRequest?.(request)
   }
 
   beginConnection(name: string): void {
