@@ -33,16 +33,22 @@ export function readCertificate({ key, chain }: KeyAndChain): Certificate {
   }
 }
 
-/** The same, for one hostname and for now. @throws CertificateError CERT_UNUSABLE, CERT_EXPIRED. */
+/** The same, for one hostname. @throws CertificateError CERT_UNUSABLE. */
+export function readCertificateOf(hostname: string, pair: KeyAndChain): Certificate {
+  const certificate = readCertificate(pair)
+  if (!certificate.names.some((pattern) => matchesHostname(pattern, hostname))) {
+    throw unusable(`the certificate is for ${certificate.names.join(', ')}, not for ${hostname}`)
+  }
+  return certificate
+}
+
+/** The same, for now. @throws CertificateError CERT_UNUSABLE, CERT_EXPIRED. */
 export function readCertificateFor(
   hostname: string,
   pair: KeyAndChain,
   nowMs: number,
 ): Certificate {
-  const certificate = readCertificate(pair)
-  if (!certificate.names.some((pattern) => matchesHostname(pattern, hostname))) {
-    throw unusable(`the certificate is for ${certificate.names.join(', ')}, not for ${hostname}`)
-  }
+  const certificate = readCertificateOf(hostname, pair)
   if (!isValidAt(certificate, nowMs)) {
     const { notBeforeMs, notAfterMs } = certificate
     const [from, to] = [notBeforeMs, notAfterMs].map((ms) => new Date(ms).toISOString())

@@ -93,7 +93,8 @@ export class Certificates {
   /** Whether `certificateFor` would give one without the issuer. */
   async hasAtHand(hostname: string): Promise<boolean> {
     const name = canonicalHostname(hostname)
-    return name !== undefined && (await this.#atHand(name)) !== undefined
+    const last = name === undefined ? undefined : await this.#last(name)
+    return last !== undefined && isValidAt(last, Date.now())
   }
 
   /**
@@ -108,15 +109,15 @@ export class Certificates {
     if (this.#options.directory?.find(name, Date.now()) !== undefined) {
       throw refused(`${name} has a certificate of yours, in TLS_CERT_DIR: renew that one`)
     }
-    const old = await this.#atHand(name)
-    if (old !== undefined && !isRenewal) return old
+    const last = await this.#last(name)
+    if (last !== undefined && isValidAt(last, Date.now()) && !isRenewal) return last
     if (this.#issuing === undefined) throw refused('nobody issues certificates: ACME_ENV is off')
     const isGone = `nobody holds ${name}: certificates are for names whose agent is connected`
     if (!this.#options.decide(name)) throw refused(isGone)
     if (this.#failures.of(name)?.kind !== 'limited') this.#failures.forget(name)
     const issued = await this.#patiently(
       name,
-      this.#flight(name, () => this.#issue(name, old)),
+      this.#flight(name, () => this.#issue(name, last)),
     )
     if (issued === undefined) throw refused(isGone)
     return issued
@@ -185,8 +186,17 @@ export class Certificates {
     return kept
   }
 
-  async #atHand(name: string): Promise<Certificate | undefined> {
-    return this.#inMemory(name) ?? (await this.#fromStore(name))
+  /** The one at hand; else the last there was, which is over: the next one takes its place. */
+  async #last(name: string): Promise<Certificate | undefined> {
+    const kept = this.#inMemory(name)
+    if (kept !== undefined) return kept
+    const stored = await this.#stored.load(name)
+    const nowMs = Date.now()
+    if (stored !== undefined && isValidAt(stored, nowMs)) {
+      this.#keep(name, stored)
+      this.#renewIfDue(name, stored, nowMs)
+    }
+    return stored
   }
 
   #flight(
@@ -216,17 +226,9 @@ export class Certificates {
   }
 
   async #obtain(name: string): Promise<Certificate | undefined> {
-    const stored = await this.#fromStore(name)
-    if (stored !== undefined) return stored
-    return this.#options.decide(name) ? this.#issue(name) : undefined
-  }
-
-  async #fromStore(name: string): Promise<Certificate | undefined> {
-    const certificate = await this.#stored.load(name)
-    if (certificate === undefined) return undefined
-    this.#keep(name, certificate)
-    this.#renewIfDue(name, certificate, Date.now())
-    return certificate
+    const last = await this.#last(name)
+    if (last !== undefined && isValidAt(last, Date.now())) return last
+    return this.#options.decide(name) ? this.#issue(name, last) : undefined
   }
 
   /** A new certificate, kept and on its way into the store. */
@@ -257,7 +259,9 @@ export class Certificates {
     for (const name of await this.#stored.names()) {
       if (this.#memory.has(name) || !this.#options.decide(name)) continue
       const certificate = await this.#stored.load(name)
-      if (certificate !== undefined) await this.#look(name, certificate)
+      if (certificate !== undefined && isValidAt(certificate, Date.now())) {
+        await this.#look(name, certificate)
+      }
     }
   }
 

@@ -34,7 +34,7 @@ export type CertificateErrorCode =
  *     unreachable   the issuer could not be asked, or had a problem of its own: soon
  *     challenge     the name does not lead here: in minutes, as someone has to change something
  *     limited       the issuer has limits, and says until when
- *     rejected      the issuer does not issue for this name, by its policy: tomorrow
+ *     rejected      the issuer does not issue for this name, by its policy, or what it issues is of no use: tomorrow
  *     account       the issuer does not take us: configuration
  */
 export type FailureKind = 'unreachable' | 'challenge' | 'limited' | 'rejected' | 'account'

@@ -108,11 +108,13 @@ export class Issuing {
     const { issuer, failures, budget, log } = this.#options
     const startedMs = Date.now()
     const putBack = old === undefined ? budget?.take(name, startedMs) : undefined
+    let pair: KeyAndChain | undefined
     let certificate: Certificate
     try {
-      certificate = readCertificateFor(name, await this.#ask(name, old), Date.now())
+      pair = await this.#ask(name, old)
+      certificate = usable(name, pair)
     } catch (error) {
-      putBack?.()
+      if (pair === undefined) putBack?.()
       this.#closing.signal.throwIfAborted()
       if (error instanceof CertificateError && error.code === 'CERT_NOT_WANTED') throw error
       throw this.#noteFailure(name, error)
@@ -164,6 +166,18 @@ export class Issuing {
     })
     const told = `${issuer.id} gave no certificate for ${name}: ${reason}`
     return new CertificateError('CERT_ISSUE_FAILED', told, { cause, kind, retryAfterMs, isForAll })
+  }
+}
+
+/** What the issuer gave. The next one would be no better, and counts where the CA has limits. */
+function usable(name: string, pair: KeyAndChain): Certificate {
+  try {
+    return readCertificateFor(name, pair, Date.now())
+  } catch (cause) {
+    const { code, message } = cause as CertificateError
+    const hint = code === 'CERT_EXPIRED' ? ': is the clock of this machine right?' : ''
+    const text = `it cannot be used: ${message}${hint}`
+    throw new CertificateError('CERT_ISSUE_FAILED', text, { cause, kind: 'rejected' })
   }
 }
 

@@ -1,6 +1,5 @@
 import type { Logger } from '../log.ts'
-import { type Certificate, readCertificate, readCertificateFor } from './certificate.ts'
-import { CertificateError } from './errors.ts'
+import { type Certificate, readCertificateOf } from './certificate.ts'
 import type { KeyAndChain } from './issuer.ts'
 import type { Store } from './store.ts'
 
@@ -15,16 +14,22 @@ export class StoredCertificates {
     this.#log = log
   }
 
-  /** What can be shown for the name now. Never rejects. */
-  load(name: string): Promise<Certificate | undefined> {
-    return this.#load(name, (pair) => readCertificateFor(name, pair, Date.now()))
+  /** The last one for the name, which may be over. Never rejects. */
+  async load(name: string): Promise<Certificate | undefined> {
+    try {
+      const pair = await this.#store?.load(name)
+      return pair && readCertificateOf(name, pair)
+    } catch (error) {
+      this.#log.warn('stored certificate ignored', { hostname: name, error: text(error) })
+      return undefined
+    }
   }
 
-  /** By name: also those that are over. Never rejects. */
+  /** By name. Never rejects. */
   async all(): Promise<Map<string, Certificate>> {
     const all = new Map<string, Certificate>()
     for (const name of await this.names()) {
-      const certificate = await this.#load(name, readCertificate)
+      const certificate = await this.load(name)
       if (certificate !== undefined) all.set(name, certificate)
     }
     return all
@@ -56,21 +61,6 @@ export class StoredCertificates {
   /** Waits for what is being saved. */
   async close(): Promise<void> {
     await Promise.allSettled(this.#saving)
-  }
-
-  async #load(
-    name: string,
-    read: (pair: KeyAndChain) => Certificate,
-  ): Promise<Certificate | undefined> {
-    try {
-      const pair = await this.#store?.load(name)
-      return pair && read(pair)
-    } catch (error) {
-      // The certificate of an agent that has been away for long: no news at each visit.
-      if (error instanceof CertificateError && error.code === 'CERT_EXPIRED') return undefined
-      this.#log.warn('stored certificate ignored', { hostname: name, error: text(error) })
-      return undefined
-    }
   }
 }
 

@@ -165,6 +165,34 @@ t.test('new names come out of a budget for each registered domain', async (t) =>
   await t.rejects(restarted.certificateFor('f.example.com'), over)
   clock.advance(6 * DAY_MS)
   t.ok(await restarted.certificateFor('f.example.com'), 'after a week')
+  clock.advance(91 * DAY_MS)
+  for (const label of ['1', '2', '3', '4', '5']) {
+    await restarted.certificateFor(`${label}.example.com`)
+  }
+  await t.rejects(restarted.certificateFor('6.example.com'), { code: 'CERT_OVER_BUDGET' })
+  t.ok(await restarted.certificateFor('f.example.com'), 'in place of one that is over')
+})
+
+t.test('what is issued and of no use is not ordered again soon, and counts', async (t) => {
+  const clock = enterClock(t, START)
+  const budget = await Budget.load({ perDomain: 2, log: new RecordingLog() })
+  const { certificates, issuer } = setUp(t, { decide: () => true, budget })
+  const { issue } = issuer
+  issuer.issue = () => ca.issue('other.test')
+  const failed = { code: 'CERT_ISSUE_FAILED', kind: 'rejected', retryAfterMs: DAY_MS }
+  await t.rejects(certificates.certificateFor('a.example.com'), {
+    ...failed,
+    message: /cannot be used: .* for other\.test/,
+  })
+  clock.travel(Date.parse(START) + 365 * DAY_MS)
+  const late = await ca.issue('b.test')
+  clock.travel(Date.parse(START))
+  issuer.issue = async () => late
+  const message = /valid from .* to .*: is the clock of this machine right\?/
+  await t.rejects(certificates.certificateFor('b.test'), { ...failed, message })
+  issuer.issue = issue
+  t.ok(await certificates.certificateFor('b.example.com'))
+  await t.rejects(certificates.certificateFor('c.example.com'), { code: 'CERT_OVER_BUDGET' })
 })
 
 t.test('a registered domain is what a CA counts by', async (t) => {

@@ -10,7 +10,7 @@ import type { Mode } from '../../src/protocol/messages.ts'
 import { MemoryRegistry } from '../../src/registry/memory-registry.ts'
 import { Connections, type ConnectionsOptions } from '../../src/server/edge/connections.ts'
 import { DepartedNames } from '../../src/server/edge/departed-names.ts'
-import { createHttpRedirector } from '../../src/server/edge/http.ts'
+import { createHttpRedirector, type HttpOptions } from '../../src/server/edge/http.ts'
 import { HttpsEdge, type HttpsOptions, type HttpsTimeouts } from '../../src/server/edge/https.ts'
 import { createPublicPort } from '../../src/server/edge/public.ts'
 import { Reception, type ReceptionOptions } from '../../src/server/edge/reception.ts'
@@ -100,7 +100,12 @@ type EdgeOptions = ConnectionsOptions &
 
 const noProxies: ReceptionOptions['trustedProxies'] = { matches: () => false }
 
-export async function startRedirector(t: Test, publicPort: number, trustedProxies = noProxies) {
+export async function startRedirector(
+  t: Test,
+  publicPort: number,
+  trustedProxies = noProxies,
+  more: Partial<HttpOptions> = {},
+) {
   const connections = new Connections({ connections: 3, connectionsPerAddress: 3 })
   const reception = new Reception({ connections, trustedProxies, log: new RecordingLog() })
   const server = createHttpRedirector({
@@ -109,6 +114,7 @@ export async function startRedirector(t: Test, publicPort: number, trustedProxie
     publicPort: () => publicPort,
     headerLines: 100,
     reception,
+    ...more,
   })
   const { port } = await listen(server, { port: 0, host: '127.0.0.1' })
   t.teardown(() => {

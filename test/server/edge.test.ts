@@ -1,5 +1,6 @@
 import { connect as connectTls } from 'node:tls'
 import t from 'tap'
+import { Challenges } from '../../src/certs/acme/challenges.ts'
 import { edgeErrors } from '../../src/server/edge/error-page.ts'
 import { type CheckedRequest, checkRequest } from '../../src/server/edge/request-guard.ts'
 import { settle, until } from '../mux/turns.ts'
@@ -451,6 +452,39 @@ t.test('port 80', async (t) => {
       visitor.say(...lines)
       t.match(await visitor.rest(), `HTTP/1.1 ${status} `, name)
     }
+  })
+
+  t.test('answers the challenge of a CA, to whom it is for', async (t) => {
+    const challenges = new Challenges()
+    const answer = { token: 'token-1', keyAuthorization: 'token-1.thumbprint' }
+    const takeAway = await challenges.present('http-01', 'app.test', answer)
+    await challenges.present('http-01', 'own.test', answer)
+    const hasOwnCertificate = (name: string) => name === 'own.test'
+    const { port } = await startRedirector(t, 443, undefined, { challenges, hasOwnCertificate })
+    const ask = async (method: string, token: string, host: string) => {
+      const visitor = await knock(t, port)
+      visitor.say(`${method} /.well-known/acme-challenge/${token} HTTP/1.1`, `Host: ${host}`)
+      return visitor.rest()
+    }
+    t.match(
+      await ask('GET', 'token-1', 'App.test.:80'),
+      /^HTTP\/1\.1 200 [\s\S]*\ntoken-1\.thumbprint$/,
+    )
+    const others: [method: string, token: string, host: string][] = [
+      ['GET', 'token-1', 'other.test'],
+      ['GET', 'token-1', 'own.test'],
+      ['GET', 'token-2', 'app.test'],
+      ['GET', 'token-1/', 'app.test'],
+      ['GET', '', 'app.test'],
+      ['POST', 'token-1', 'app.test'],
+    ]
+    for (const [method, token, host] of others) {
+      const text = await ask(method, token, host)
+      t.match(text, /^HTTP\/1\.1 404 /, `${method} ${token} ${host}`)
+      t.notMatch(text, 'thumbprint')
+    }
+    takeAway()
+    t.match(await ask('GET', 'token-1', 'app.test'), /^HTTP\/1\.1 404 /, 'when it is over')
   })
 
   t.test('takes no more connections than may be', async (t) => {

@@ -75,7 +75,7 @@ export class AcmeIssuer implements Issuer {
         return pair
       } catch (error) {
         if (!(error instanceof AcmeError) || error.code !== 'ACME_CHALLENGE_FAILED') throw error
-        this.#failedLast.set(hostname, type)
+        this.#noteFailedWay(hostname, type)
         failed.push(`${type}: ${error.message}`)
       }
     }
@@ -93,6 +93,15 @@ export class AcmeIssuer implements Issuer {
     return failed === undefined || others.length === 0 ? types : others.slice(0, 1)
   }
 
+  #noteFailedWay(hostname: string, type: ChallengeType): void {
+    this.#failedLast.delete(hostname)
+    this.#failedLast.set(hostname, type)
+    for (const oldest of this.#failedLast.keys()) {
+      if (this.#failedLast.size <= FAILED_NAMES_LIMIT) break
+      this.#failedLast.delete(oldest)
+    }
+  }
+
   /** Makes up for what the CA has forgotten, or knows already, once. */
   async #order(
     hostname: string,
@@ -104,12 +113,12 @@ export class AcmeIssuer implements Issuer {
     try {
       return await this.#run(hostname, type, signal, options)
     } catch (error) {
-      const reason = error instanceof AcmeError ? error.type : undefined
-      if (reason === 'accountDoesNotExist') {
-        await this.#account.forget(account)
-        return this.#run(hostname, type, signal, options)
-      }
-      if (reason !== 'alreadyReplaced') throw error
+      if (!(error instanceof AcmeError)) throw error
+      const isLost = error.type === 'accountDoesNotExist'
+      if (isLost) await this.#account.forget(account)
+      // What another account got, or what was replaced already, is in the way of an order that names it.
+      const isInTheWay = options.replacing !== undefined && REFUSALS.has(error.code)
+      if (!isLost && !isInTheWay) throw error
       return this.#run(hostname, type, signal, { ...options, replacing: undefined })
     }
   }
@@ -159,6 +168,8 @@ export class AcmeIssuer implements Issuer {
   }
 }
 
+const REFUSALS: ReadonlySet<AcmeErrorCode> = new Set(['ACME_BAD_ANSWER', 'ACME_ACCOUNT_REFUSED'])
+const FAILED_NAMES_LIMIT = 10_000
 const DAY_MS = 24 * 60 * 60 * 1000
 
 function translated(error: AcmeError): CertificateError {

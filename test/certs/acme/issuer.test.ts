@@ -268,12 +268,18 @@ t.test('what a CA may answer', { skip }, async (t) => {
     const order = () => proxy.asked.filter(({ path }) => path === '/order-plz').at(-1)
     t.match(order(), { payload: { replaces: certificateId(old.chain) } })
 
-    proxy.intercept = ({ path, payload }) =>
-      path === '/order-plz' && payload?.replaces
-        ? { status: 409, body: { type: 'urn:ietf:params:acme:error:alreadyReplaced' } }
-        : undefined
-    await third.issue('ari.example.com', soon(), { replacing: old.chain })
-    t.notOk(order()?.payload?.replaces, 'what was replaced already is a new one')
+    for (const [status, type, what] of [
+      [409, 'alreadyReplaced', 'was replaced already'],
+      [403, 'unauthorized', 'another account got'],
+      [404, 'malformed', 'the CA knows nothing of'],
+    ] as const) {
+      proxy.intercept = ({ path, payload }) =>
+        path === '/order-plz' && payload?.replaces
+          ? { status, body: { type: `urn:ietf:params:acme:error:${type}` } }
+          : undefined
+      await third.issue('ari.example.com', soon(), { replacing: old.chain })
+      t.notOk(order()?.payload?.replaces, `what ${what} is a new one`)
+    }
   })
 })
 
