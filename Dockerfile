@@ -35,10 +35,12 @@ VOLUME /var/lib/gotunnel
 USER node
 EXPOSE 80 443 8080 9443
 
-# The status page's own answer. An agent has no page: that its process runs is all there is to ask.
+# The dashboard's own answer. An agent has no page: that its process runs is all there is to ask.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["node", "-e", "\
   const isAgent = require('fs').readFileSync('/proc/1/cmdline', 'latin1').includes('gotunnel-agent'); \
-  const host = process.env.DASHBOARD_BIND === '::1' ? '[::1]' : '127.0.0.1'; \
+  const { DASHBOARD_BIND, DASHBOARD_PASSWORD, BIND_ADDRESS } = process.env; \
+  const bind = DASHBOARD_BIND || (DASHBOARD_PASSWORD && BIND_ADDRESS) || '127.0.0.1'; \
+  const host = /^(::|0\\.0\\.0\\.0)$/.test(bind) ? '127.0.0.1' : bind.includes(':') ? '[' + bind + ']' : bind; \
   if (!isAgent) fetch(`http://${host}:${process.env.DASHBOARD_PORT || 8080}/healthz`) \
     .then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 

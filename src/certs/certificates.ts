@@ -169,6 +169,7 @@ export class Certificates {
       ...{ own: this.#options.directory, issuerId: this.#options.issuer?.id, kept },
       failures: this.#failures,
       ordering: this.#issuing?.ordering() ?? new Set(),
+      renewals: this.#renewals,
       nowMs: Date.now(),
     })
   }

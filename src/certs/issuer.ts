@@ -6,7 +6,7 @@ export interface KeyAndChain {
 
 /** Makes certificates: a development CA, or a CA that speaks ACME. */
 export interface Issuer {
-  /** For logs and the status page: `development`, `letsencrypt.org`, … */
+  /** For logs and the dashboard: `development`, `letsencrypt.org`, … */
   readonly id: string
   /**
    * A new certificate for one canonical hostname. The caller has asked whether the name may have one,

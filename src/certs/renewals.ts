@@ -14,7 +14,7 @@ export class Renewals {
   }
 
   isDue(name: string, certificate: Certificate, nowMs: number): boolean {
-    return nowMs >= this.#atMs(name, certificate)
+    return nowMs >= this.renewAtMs(name, certificate)
   }
 
   /** Asks the issuer, where it has something to say and it is time. Never rejects. */
@@ -32,7 +32,7 @@ export class Renewals {
     }
   }
 
-  #atMs(name: string, certificate: Certificate): number {
+  renewAtMs(name: string, certificate: Certificate): number {
     const window = this.#asked.get(certificate)?.window
     if (window === undefined) return renewAtMs(certificate, name)
     // RFC 9773 §4.2 has it random; by the name it is the same after a restart.

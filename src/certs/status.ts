@@ -4,6 +4,7 @@ import type { Certificate } from './certificate.ts'
 import type { FailureKind } from './errors.ts'
 import type { Failures } from './failures.ts'
 import type { IssuingCounters } from './issuing.ts'
+import type { Renewals } from './renewals.ts'
 
 export interface CertificateStatus {
   /** A hostname, or the operator's wildcard. */
@@ -21,6 +22,8 @@ export interface CertificateStatus {
   readonly state: CertificateState
   /** Of the last certificate; undefined where there was none. */
   readonly notAfterMs?: number | undefined
+  /** When the next one is made; undefined where nobody issues it, or it has none. */
+  readonly renewAtMs?: number
   readonly failure?: CertificateFailure
 }
 
@@ -44,6 +47,7 @@ interface Known {
   readonly issuerId: string | undefined
   readonly kept: ReadonlyMap<string, Certificate>
   readonly failures: Failures
+  readonly renewals?: Renewals | undefined
   readonly ordering: ReadonlySet<string>
   readonly nowMs: number
 }
@@ -62,7 +66,8 @@ export function statusOf(names: Iterable<string>, known: Known): CertificateStat
 
 function one(name: string, known: Known): CertificateStatus {
   const { issuerId: source = 'store', kept, failures, ordering, nowMs } = known
-  const notAfterMs = kept.get(name)?.notAfterMs
+  const certificate = kept.get(name)
+  const notAfterMs = certificate?.notAfterMs
   const isValid = notAfterMs !== undefined && notAfterMs > nowMs
   const failure = failures.of(name)
   const facts = { name, source, ...(notAfterMs !== undefined && { notAfterMs }) }
@@ -71,6 +76,7 @@ function one(name: string, known: Known): CertificateStatus {
     const { kind, reason, retryAtMs: nextTryAtMs } = failure
     return { ...facts, state: 'failing', failure: { kind, reason, nextTryAtMs } }
   }
-  if (isValid) return { ...facts, state: 'valid' }
+  const renewAtMs = certificate && known.renewals?.renewAtMs(name, certificate)
+  if (isValid) return { ...facts, state: 'valid', ...(renewAtMs !== undefined && { renewAtMs }) }
   return { ...facts, state: notAfterMs === undefined ? 'none' : 'expired' }
 }

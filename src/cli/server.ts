@@ -65,6 +65,7 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
     ...config,
     version: programVersion(),
     http2: config.http2 === 'on' || (config.http2 === 'auto' && hasPatchedHttp2(process.version)),
+    dashboardPassword: config.dashboardPassword?.reveal(),
     jwtSecrets: config.jwtSecrets.map((secret) => secret.reveal()),
     revocations,
     shutdownGraceMs: config.shutdownGraceSec * 1000,
@@ -104,7 +105,7 @@ async function load(envFile: string | undefined) {
   if (config.revocationsFile !== undefined) {
     readText(config.revocationsFile, { hint: 'REVOCATIONS_FILE names it; an empty one will do' })
   }
-  return { config, ignored: findIgnoredKeys(env, keysOfFile) }
+  return { config, ignored: findIgnoredKeys(keysOfFile) }
 }
 
 async function openRevocations({ revocationsFile: file }: ServerConfig, log: Logger) {
@@ -137,7 +138,11 @@ function printSummary(config: ServerConfig, ignored: readonly string[]): void {
     config.acmeCa && `from ${config.acmeCa.id}, kept in ${config.acmeCache}`,
     config.acmeEnv === 'development' && `a development CA, kept in ${config.acmeCache}`,
   ]
-  const dashboard = formatHostPort({ host: config.dashboardBind, port: config.dashboardPort })
+  const dashboard = formatHostPort({
+    host: config.dashboardBind ?? gatewayHost,
+    port: config.dashboardPort,
+  })
+  const access = config.dashboardPassword ? ', with a password' : ''
   const lines = [
     'configuration ok',
     `  gateway       ${gatewayHost}, ports ${gatewayPort} and ${httpPort}`,
@@ -146,7 +151,7 @@ function printSummary(config: ServerConfig, ignored: readonly string[]): void {
     ...(config.trustedProxies.ranges.length > 0
       ? [`  proxies       ${config.trustedProxies}`]
       : []),
-    `  dashboard     http://${dashboard}`,
+    `  dashboard     http://${dashboard}${access}`,
     `  certificates  ${sources.filter(Boolean).join(', then ')}`,
     ...ignored.map((sentence) => `warning: ${sentence}`),
   ]

@@ -1,7 +1,7 @@
 import { type Environment, fromEnvironment } from './environment.ts'
 import { type Position, Problems } from './errors.ts'
 import { optional, readFields, required, type Source, type Values, withDefault } from './field.ts'
-import { filePath, flag, loopback, port, secrets } from './parse.ts'
+import { filePath, flag, isLoopback, listenHost, password, port, secrets } from './parse.ts'
 import type { Secret } from './secret.ts'
 
 export interface AccessOptions {
@@ -30,12 +30,22 @@ export const accessFields = {
     filePath,
     'File with the ids and names of tokens that are taken no more, one a line. Watched for changes.',
   ),
-  dashboardPort: withDefault('DASHBOARD_PORT', port, '8080', 'Port of the status page.'),
-  dashboardBind: withDefault(
+  dashboardPort: withDefault('DASHBOARD_PORT', port, '8080', 'Port of the dashboard.'),
+  dashboardBind: optional(
     'DASHBOARD_BIND',
-    loopback,
-    '127.0.0.1',
-    'Address of the status page. It has no login yet, so it stays on this machine.',
+    listenHost,
+    'Address of the dashboard. Not set: 127.0.0.1, and with a password what `BIND_ADDRESS` says. Without a password it has to be a loopback address.',
+  ),
+  dashboardPassword: optional(
+    'DASHBOARD_PASSWORD',
+    password,
+    'What people log in to the dashboard with, and programs (`Authorization: Bearer`). Not set: whoever is on this machine may see it.',
+  ),
+  dashboardOnGateway: withDefault(
+    'DASHBOARD_ON_GATEWAY',
+    flag,
+    'false',
+    'Show the dashboard at `https://GATEWAY_HOST/` as well. Needs a password.',
   ),
 }
 
@@ -47,7 +57,29 @@ export function readAccess(
 ): Partial<Values<typeof accessFields>> {
   const values = readFields(accessFields, source, problems)
   checkAll(values.jwtSecrets, source, problems, checkSecret)
+  checkDashboard(values, source, problems)
   return values
+}
+
+/** What strangers can reach has a password. */
+function checkDashboard(
+  values: Partial<Values<typeof accessFields>>,
+  source: Source,
+  problems: Problems,
+): void {
+  const { dashboardPassword, dashboardBind, dashboardOnGateway } = values
+  if (dashboardPassword !== undefined || source.entry('DASHBOARD_PASSWORD')?.text.trim()) return
+  const complain = (key: string, reason: string) => {
+    const at = source.entry(key)?.at
+    problems.add({ key, reason, ...(at && { at }) })
+  }
+  if (dashboardBind !== undefined && !isLoopback(dashboardBind)) {
+    complain(
+      'DASHBOARD_BIND',
+      `${dashboardBind} is no loopback address: set DASHBOARD_PASSWORD too`,
+    )
+  }
+  if (dashboardOnGateway) complain('DASHBOARD_ON_GATEWAY', 'needs DASHBOARD_PASSWORD')
 }
 
 /** What `gotunnel-server token` needs to know: as much of it as there is. */

@@ -65,7 +65,7 @@ export type CertificateValues = Values<typeof certificateFields>
 
 /** The CA to ask, where it is one that speaks ACME. */
 export interface AcmeCa {
-  /** For logs and the status page. */
+  /** For logs and the dashboard. */
   readonly id: string
   readonly directoryUrl: string
 }

@@ -7,6 +7,8 @@ import { PortRanges, parsePortRange } from '../net/port-ranges.ts'
 import { type Kind, Refusal } from './field.ts'
 import { Secret } from './secret.ts'
 
+const passwordMinLength = 10
+
 export const port: Kind<number> = {
   allowed: 'a port, 0 to 65535 (0: any free one)',
   parse: (text) => integerIn(text, 0, 65_535),
@@ -28,16 +30,24 @@ export const ipAddress: Kind<string> = {
   parse: (text) => (isIP(text) === 0 ? undefined : text),
 }
 
-export const loopback: Kind<string> = {
-  allowed: 'a loopback address: 127.0.0.1, ::1 or localhost',
+/** Also one that leads nowhere but to this machine, by its name. */
+export const listenHost: Kind<string> = {
+  allowed: 'an IP address of this machine, or localhost',
+  parse: (text) => (text === 'localhost' || isIP(text) !== 0 ? text : undefined),
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+}
+
+/** Chosen by a person, and typed by one: guessing is slowed down. */
+export const password: Kind<Secret> = {
+  allowed: `a password of at least ${passwordMinLength} characters`,
+  isSecret: true,
   parse(text) {
-    if (text === 'localhost' || text === '::1' || (isIP(text) === 4 && text.startsWith('127.'))) {
-      return text
-    }
-    if (isIP(text) === 0) return undefined
-    return new Refusal(
-      'must be a loopback address (127.0.0.1, ::1): the dashboard has no login in this version; reach it through ssh -L',
-    )
+    const value = parseSecret(text)
+    if (value instanceof Refusal || text.length >= passwordMinLength) return value
+    return new Refusal(`must have at least ${passwordMinLength} characters`)
   },
 }
 

@@ -36,7 +36,7 @@ import { closest } from './suggest.ts'
 /** What gotunnel-server is told by its environment. */
 export interface ServerConfig
   extends Omit<Values<typeof nameFields>, 'tcpPorts' | 'trustedProxies'>,
-    Values<typeof accessFields>,
+    Omit<Values<typeof accessFields>, 'dashboardBind'>,
     CertificateValues,
     Values<typeof protocolFields>,
     LogSettings,
@@ -47,6 +47,8 @@ export interface ServerConfig
   /** Empty where there are none. */
   readonly tcpPorts: PortRanges
   readonly trustedProxies: AddressRanges
+  /** Undefined: all addresses. */
+  readonly dashboardBind: string | undefined
   readonly limits: Values<typeof limitFields>
 }
 
@@ -173,9 +175,6 @@ export const serverSections: readonly Section[] = [
   { title: 'running', fields: { ...closingFields, ...logFields, ...accessLogFields } },
 ]
 
-/** Variables of later versions: said to have no effect, rather than silently having none. */
-const laterKeys = ['DASHBOARD_PASSWORD']
-
 /** @throws ConfigError CONFIG_INVALID, with all that is wrong. */
 export function parseServerConfig(env: Environment, options: AccessOptions): ServerConfig {
   const { checkSecret, positionOf } = options
@@ -202,6 +201,8 @@ export function parseServerConfig(env: Environment, options: AccessOptions): Ser
   return Object.freeze({
     ...names,
     ...access,
+    dashboardBind:
+      access.dashboardBind ?? (access.dashboardPassword ? names.bindAddress : '127.0.0.1'),
     ...certificates,
     ...protocols,
     ...rest,
@@ -241,21 +242,17 @@ function ownPorts(ports: Ports): { key: string; port: number }[] {
 }
 
 /**
- * What a person may have meant for us, and we do not take: variables of later versions, and names in
- * a `.env` file that look like one of ours misspelt. Sentences for a warning, without any values.
+ * What a person may have meant for us, and we do not take: names in a `.env` file that look like one of ours
+ * misspelt. Sentences for a warning, without any values.
  */
-export function findIgnoredKeys(env: Environment, keysOfFile: readonly string[] = []): string[] {
+export function findIgnoredKeys(keysOfFile: readonly string[]): string[] {
   const known = serverSections.flatMap(({ fields }) => Object.values(fields).map(keyOf))
-  const later = laterKeys
-    .filter((key) => env[key]?.trim())
-    .map((key) => `${key} has no effect: it is not in this version yet`)
-  const misspelt = keysOfFile
-    .filter((key) => !known.includes(key) && !laterKeys.includes(key))
+  return keysOfFile
+    .filter((key) => !known.includes(key))
     .flatMap((key) => {
       const meant = closest(key, known, 1 / 6) // nearer than usual: the file may be shared with other programs
       return meant ? [`${key} has no effect: did you mean ${meant}?`] : []
     })
-  return [...later, ...misspelt]
 }
 
 function keyOf(field: Field<unknown>): string {

@@ -3,7 +3,7 @@ import { type Kind, Refusal } from './field.ts'
 
 /** Where an agent connects to, and what is spoken there. */
 export type Target = Place & {
-  /** What was typed, for logs and the gateway's status page. */
+  /** What was typed, for logs and the gateway's dashboard. */
   readonly text: string
   /** How the connection is secured; absent: it is not. */
   readonly tls?: TargetTls

@@ -52,7 +52,7 @@ export interface Register {
   readonly tunnels?: readonly TunnelOffer[]
 }
 
-/** What an agent says of itself. Unverified: for logs and the status page. */
+/** What an agent says of itself. Unverified: for logs and the dashboard. */
 export interface AgentInfo {
   readonly id?: string
   readonly name?: string

@@ -7,7 +7,7 @@ import { createAgentPort } from './agent-port.ts'
 import type { CertificateSource, ChallengeSource } from './certificate-source.ts'
 import { isHostname } from './claims.ts'
 import { Dashboard } from './dashboard/dashboard.ts'
-import { createDashboardServer } from './dashboard/server.ts'
+import { createDashboardServer, dashboardPages } from './dashboard/server.ts'
 import { Connections } from './edge/connections.ts'
 import { DepartedNames } from './edge/departed-names.ts'
 import { createHttpRedirector } from './edge/http.ts'
@@ -27,7 +27,7 @@ import type { Route } from './upstream.ts'
 
 export interface GatewayOptions
   extends Pick<TunnelsOptions, 'jwtSecrets' | 'requireScopedTokens' | 'revocations'> {
-  /** The program's version, for the status page. */
+  /** The program's version, for the dashboard. */
   readonly version: string
   /** Canonical; the gateway's own page, and the certificate of visitors who name no host. */
   readonly gatewayHost: string
@@ -40,7 +40,12 @@ export interface GatewayOptions
   readonly dashboardPort: number
   /** For all listeners but the dashboard's; undefined: all addresses, IPv6 and IPv4. */
   readonly bindAddress?: string | undefined
-  readonly dashboardBind: string
+  /** Undefined: all addresses. */
+  readonly dashboardBind: string | undefined
+  /** Undefined: whoever reaches the dashboard may see it. */
+  readonly dashboardPassword?: string | undefined
+  /** Whether it is at `https://gatewayHost/` too. */
+  readonly dashboardOnGateway?: boolean
   /** Public ports that agents may ask for; default: none. */
   readonly tcpPorts?: { readonly ranges: readonly PortRange[] }
   /** Whether visitors may have HTTP/2. */
@@ -76,7 +81,8 @@ export class Gateway {
   readonly telemetry = new Telemetry()
   readonly #tunnels: Tunnels
   readonly #https: HttpsEdge
-  readonly #dashboard: Server
+  readonly #dashboard: Dashboard
+  readonly #dashboardServer: Server
   readonly #listeners: Listeners
   readonly #tcpPorts: TcpPorts
   /** What visitors see, also while we drain and listen no more. */
@@ -121,6 +127,15 @@ export class Gateway {
     const departed = new DepartedNames(registry)
     const names = { registry, departed, gatewayHost, tunnelHost }
     const context = { ...names, certificates, connections, telemetry, log }
+    const dashboard = new Dashboard({
+      gateway: {
+        status: () => this.status(),
+        readiness: () => this.readiness(),
+        telemetry,
+        disconnect: (session) => tunnels.disconnect(session),
+      },
+      ...{ gatewayHost, password: options.dashboardPassword, log },
+    })
     const agents = createAgentPort({ ...context, tunnels })
     const https = new HttpsEdge({
       ...{ ...context, ...limits, publicPort, trustedProxies, logQuery },
@@ -130,19 +145,11 @@ export class Gateway {
         responseMs: responseTimeoutSec * 1000,
       },
       http2: options.http2,
+      ownPages: options.dashboardOnGateway ? dashboardPages(dashboard) : undefined,
     })
     const edge = createPublicPort({ ...context, challenges, reception, https, tcp, agents })
     const http = createHttpRedirector({
       ...{ isKnown, hasOwnCertificate, challenges, publicPort, headerLines, reception },
-    })
-    const dashboard = new Dashboard({
-      gateway: {
-        status: () => this.status(),
-        readiness: () => this.readiness(),
-        telemetry,
-        disconnect: (session) => tunnels.disconnect(session),
-      },
-      ...{ gatewayHost, log },
     })
 
     this.#certificates = certificates
@@ -150,7 +157,8 @@ export class Gateway {
     this.#connections = connections
     this.#tunnels = tunnels
     this.#https = https
-    this.#dashboard = createDashboardServer(dashboard)
+    this.#dashboard = dashboard
+    this.#dashboardServer = createDashboardServer(dashboard)
     this.#tcpPorts = ports
     this.#listeners = new Listeners({
       public: {
@@ -178,7 +186,7 @@ export class Gateway {
         },
       },
       dashboard: {
-        server: this.#dashboard,
+        server: this.#dashboardServer,
         port: options.dashboardPort,
         host: options.dashboardBind,
         setting: 'DASHBOARD_PORT',
@@ -226,6 +234,7 @@ export class Gateway {
     const { log, shutdownGraceMs } = this.#options
     // Nothing new: no connections, no agents, no requests after those that are being served.
     this.#listeners.stop()
+    this.#dashboard.close()
     this.#tunnels.refuseAll()
     this.#tcpPorts.closeAll()
     this.#https.drain()
@@ -245,7 +254,7 @@ export class Gateway {
     this.#https.close()
     this.telemetry.close()
     this.#listeners.close()
-    this.#dashboard.closeAllConnections()
+    this.#dashboardServer.closeAllConnections()
     await this.#certificates.close()
   }
 

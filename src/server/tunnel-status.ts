@@ -8,7 +8,7 @@ import type { Traffic, TrafficError } from './telemetry/traffic.ts'
 
 /** One tunnel: how it is reached, whose it is, and what went through since its names were first used. */
 export interface TunnelStatus extends RouteStatus {
-  /** Its hostname; where it has none, `tcp:` and its port. */
+  /** Its hostname, and the path where it has one; without a hostname `tcp:` and its port. */
   readonly id: string
   readonly session: string
   /** What the agent calls itself, or its address. */
@@ -46,13 +46,14 @@ export function tunnelsOf(status: GatewayStatus, { names }: Telemetry): TunnelSt
     session.routes.map((route) => {
       const used = entrancesOf(route).flatMap((name) => names.find(name) ?? [])
       const { name, mode } = route
+      const hostname = name?.split('/', 1)[0]
       return {
         ...route,
         id: idOf(route),
         session: session.id,
         agent: agentOf(session),
         url: mode === 'http' && name !== undefined ? urlOf(name, port) : undefined,
-        certificate: mode === 'tls' || name === undefined ? undefined : certificateOf(name),
+        certificate: mode === 'tls' || hostname === undefined ? undefined : certificateOf(hostname),
         traffic: trafficOf(used, nowMs),
       }
     }),
@@ -78,7 +79,8 @@ function entrancesOf({ name, port, isSsh }: RouteStatus): string[] {
 }
 
 function urlOf(name: string, port: number): string {
-  return `https://${name}${port === 443 ? '' : `:${port}`}/`
+  const [hostname, ...path] = name.split('/')
+  return `https://${hostname}${port === 443 ? '' : `:${port}`}/${path.join('/')}`
 }
 
 function certificateFinder(certificates: readonly CertificateStatus[]) {

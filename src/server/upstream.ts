@@ -13,7 +13,7 @@ export interface Visitor {
 
 /** Where the edge sends a visitor's connection: a tunnel today, a peer gateway later. */
 export interface Upstream {
-  /** For logs and the status page. */
+  /** For logs and the dashboard. */
   readonly id: string
   /** What the agent calls itself, if anything: its own word. */
   readonly agentName?: string | undefined
@@ -42,7 +42,7 @@ export interface Route extends Claim<Upstream> {
   /** In http mode, where several share the name: all of them, this one included. */
   readonly routes?: readonly Route[]
   readonly rules?: RouteRules | undefined
-  /** The agent's own name for the target. For logs and the status page only. */
+  /** The agent's own name for the target. For logs and the dashboard only. */
   readonly target: string
   /** What visitors in tcp mode are offered by ALPN, the best first; absent: ALPN is not answered. */
   readonly alpn?: readonly string[] | undefined

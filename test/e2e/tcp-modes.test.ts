@@ -68,9 +68,9 @@ t.test('a port of its own', async (t) => {
     t.strictSame([admitted.ports, admitted.hosts], [[heldPort], []])
   })
 
-  t.test('shows on the status page', async (t) => {
+  t.test('shows on the dashboard', async (t) => {
     const outgoing = request({
-      ...{ host: '127.0.0.1', port: gateway.ports.dashboard, path: '/' },
+      ...{ host: '127.0.0.1', port: gateway.ports.dashboard, path: '/sessions' },
       headers: { host: 'localhost' },
     }).end()
     const [response] = await once(outgoing, 'response')

@@ -134,7 +134,10 @@ t.test("the gateway's own name has a page of its own", async (t) => {
 })
 
 t.test('the dashboard shows who is connected', { skip: lacks('curl') }, async (t) => {
-  const { code, stdout } = await curl(gateway, `http://localhost:${gateway.ports.dashboard}/`)
+  const { code, stdout } = await curl(
+    gateway,
+    `http://localhost:${gateway.ports.dashboard}/tunnels`,
+  )
   t.equal(code, 0)
   for (const name of ['app.localhost', 'echo.localhost']) t.match(stdout.toString(), name)
 })

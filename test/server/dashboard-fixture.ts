@@ -130,3 +130,33 @@ export function statusWith(
     issuance: { issuer: 'development', ordering: 0, issued: 1, renewed: 0, failed: 0 },
   }
 }
+
+export interface Said {
+  readonly path?: string
+  readonly method?: string
+  readonly header?: string
+}
+
+/** One request has failed, and a sample was taken. */
+export function exercise(
+  telemetry: Telemetry,
+  { path = '/x', method = 'GET', header = 'a=b' }: Said = {},
+): void {
+  const facts = { atMs: NOW, requestId: 'r1', remoteAddress: '192.0.2.1', host: 'app.example.com' }
+  const sizes = { bytesIn: 10, bytesOut: 20 }
+  telemetry.beginRequest()
+  telemetry.routeRequest('app.example.com')
+  telemetry.endRequest(
+    {
+      ...{ status: 502, durationMs: 12.5, ...sizes },
+      error: { atMs: NOW, status: 502, code: 'TARGET_BROKEN', isOurs: true },
+    },
+    {
+      ...{ ...facts, ...sizes, http: '1.1', method, path },
+      ...{ outcome: 'refused', code: 'TARGET_BROKEN', session: 's1', firstByteMs: 3 },
+      ...{ rawRequestHeaders: ['Cookie', header, 'X-Word', header], rawResponseHeaders: [] },
+    },
+    'app.example.com',
+  )
+  telemetry.sample({ connections: 1, sessions: [] })
+}

@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto'
 import t from 'tap'
 import { html } from '../../src/server/dashboard/html.ts'
-import { statusPage } from '../../src/server/dashboard/page.ts'
 import { bytesWords, clipped, countWords, durationWords } from '../../src/server/dashboard/words.ts'
-import { NOW, route, serve, session, statusWith } from './dashboard-fixture.ts'
+import { NOW, serve, session, statusWith } from './dashboard-fixture.ts'
 
 t.test('html', async (t) => {
   t.equal(
@@ -41,144 +39,17 @@ t.test('words', async (t) => {
   t.equal(clipped('x'.repeat(121)), `${'x'.repeat(119)}…`)
 })
 
-t.test('the page', async (t) => {
-  t.test('shows agents, their names, certificates and listeners', async (t) => {
-    const page = statusPage(statusWith([session({})]), NOW)
-    for (const part of [
-      '<h1>gateway.example.com</h1>',
-      'up 1 h',
-      '<bdi>shed</bdi>',
-      '<bdi>linux/arm64</bdi>',
-      '<a href="https://app.example.com:8443/" rel="noreferrer">app.example.com</a>',
-      '<td>ssh.example.com</td>',
-      '12 ms',
-      '3 s ago',
-      '1.5 MiB',
-      '2026-03-31 12:00:00 UTC',
-      '30 d left',
-      '[::]:8443',
-    ]) {
-      t.ok(page.includes(part), part)
-    }
-    t.notMatch(page, /<script/i, 'and has no script')
-  })
-
-  t.test('leaves the port out of links to 443', async (t) => {
-    const status = statusWith([session({})], { public: { address: '::', port: 443 } })
-    t.match(statusPage(status, NOW), /href="https:\/\/app\.example\.com\/"/)
-  })
-
-  t.test('shows every way to a tunnel, and counts ports', async (t) => {
-    const routes = [
-      route({ name: 'ssh.example.com', port: 2222, isSsh: true }),
-      route({ port: 30_017 }),
-      route({ name: 'own.example.com', mode: 'tls' }),
-    ]
-    const page = statusPage(statusWith([session({ routes })]), NOW)
-    for (const part of [
-      '<td>ssh.example.com, port 2222, plain SSH on port 8443</td>',
-      '<td>port 30017</td>',
-      '<td>own.example.com</td><td data-label="mode">tls</td>',
-      '<b>2</b> and 2 ports held by them',
-    ]) {
-      t.ok(page.includes(part), part)
-    }
-  })
-
-  t.test('says where agents reach it while there are none', async (t) => {
-    const page = statusPage(statusWith([]), NOW)
-    t.match(page, /No agent is connected/)
-    t.match(page, /tunnel\.example\.com:9443/)
-  })
-
-  t.test('says that it closes', async (t) => {
-    const status = statusWith([])
-    t.match(
-      statusPage({ ...status, gateway: { ...status.gateway, isClosing: true } }, NOW),
-      /nothing new is accepted/,
-    )
-  })
-
-  t.test('marks an agent that has been silent for too long', async (t) => {
-    t.match(statusPage(statusWith([session({ lastPongAgoMs: 21_000 })]), NOW), /class="late">21 s/)
-    t.match(statusPage(statusWith([session({ lastPongAgoMs: 20_000 })]), NOW), /<dd>20 s ago/)
-  })
-
-  t.test('marks a certificate that is about to expire', async (t) => {
-    const certificates = [
-      {
-        name: 'a.example.com',
-        source: 'development',
-        state: 'valid' as const,
-        notAfterMs: NOW + 86_400_000,
-      },
-      { name: 'b.example.com', source: 'operator', state: 'valid' as const, notAfterMs: NOW - 1 },
-    ]
-    const page = statusPage({ ...statusWith([]), certificates }, NOW)
-    t.match(page, /class="late">\(1 d left\)/)
-    t.match(page, /class="late">\(expired\)/)
-  })
-
-  t.test('says what becomes of a certificate', async (t) => {
-    const failure = { kind: 'challenge' as const, reason: 'no <route>', nextTryAtMs: NOW + 60_000 }
-    const page = (certificate: object) => {
-      const one = { name: 'a.example.com', source: 'letsencrypt.org', state: 'none' as const }
-      return statusPage({ ...statusWith([]), certificates: [{ ...one, ...certificate }] }, NOW)
-    }
-    t.match(page({}), />none yet</)
-    t.match(page({ state: 'ordering' }), />being made</)
-    t.match(page({ state: 'renewing', notAfterMs: NOW + 60_000 }), /\(1 min left\).*being renewed/)
-    const failing = page({ state: 'failing', failure })
-    t.match(failing, /failing: <bdi>no &#60;route&#62;<\/bdi>; next try in 1 min/)
-  })
-
-  t.test('shows what an agent says of itself as text, whatever it says', async (t) => {
-    const payloads = [
-      '<script>alert(1)</script>',
-      '"><img src=x onerror=alert(1)>',
-      "' onmouseover='alert(1)",
-      '</style><script>alert(1)</script>',
-      '<!--',
-      ']]><svg/onload=alert(1)>',
-      '&lt;script&gt;',
-      '{{constructor.constructor("alert(1)")()}}',
-      '\u202Emoc.elpmaxe',
-      '</bdi></h3><script>alert(1)</script>',
-    ]
-    const plain = tagsOf(statusPage(statusWith([session({})]), NOW))
-    for (const payload of payloads) {
-      const hostile = session({
-        agentId: `${payload}i`,
-        agentName: payload,
-        agentVersion: payload,
-        agentPlatform: payload,
-        routes: [
-          route({ name: 'app.example.com', mode: 'http', target: payload }),
-          route({ name: 'ssh.example.com', target: payload }),
-        ],
-      })
-      const tags = tagsOf(statusPage(statusWith([hostile]), NOW))
-      t.strictSame(
-        tags.filter((tag) => !/^<\/?(bdi|span)>$/.test(tag)),
-        plain.filter((tag) => !/^<\/?(bdi|span)>$/.test(tag)),
-        payload,
-      )
-    }
-  })
-})
-
 t.test('the server', async (t) => {
   t.test('serves the page under a policy that lets nothing run or load', async (t) => {
     const { get } = await serve(t, () => statusWith([session({})]))
     const { code, headers, body } = await get('/')
     t.equal(code, 200)
     t.equal(headers['content-type'], 'text/html; charset=utf-8')
-    const [, css = ''] = /<style>([\s\S]*?)<\/style>/.exec(body) ?? []
-    const hash = createHash('sha256').update(css).digest('base64')
     t.equal(
       headers['content-security-policy'],
-      `default-src 'none'; style-src 'sha256-${hash}'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+      "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     )
+    t.notMatch(body, /<script>|<style|style=|\bon[a-z]+=/, 'and needs nothing more')
     t.match(headers, {
       'x-frame-options': 'DENY',
       'x-content-type-options': 'nosniff',
@@ -262,8 +133,3 @@ t.test('the server', async (t) => {
     t.match(await get('/x'), { code: 404 })
   })
 })
-
-/** What a browser would take for tags and comments. */
-function tagsOf(page: string): string[] {
-  return page.replace(/<style>[\s\S]*?<\/style>/, '').match(/<[a-z/!][^>]*>?/gi) ?? []
-}

@@ -12,7 +12,7 @@ import { type ChallengeType, caOf, type OrderTask } from './task.ts'
 import { certificateRequest } from './x509.ts'
 
 export interface AcmeIssuerOptions extends AccountOptions {
-  /** For logs and the status page. */
+  /** For logs and the dashboard. */
   readonly id: string
   /** Where the CA finds our answers: whoever owns the public ports shows them. */
   readonly challenges: Challenges

@@ -1,7 +1,8 @@
 import type { Logger } from '../../log.ts'
 import type { ScrapedMetrics } from '../../metrics/scraped.ts'
-import { Access, type Caller, isFromOwnPage } from './access.ts'
+import { Access, type Caller, isOwnForm } from './access.ts'
 import * as api from './api.ts'
+import { script, style } from './assets.ts'
 import {
   type Answer,
   type DashboardRequest,
@@ -10,11 +11,21 @@ import {
   json,
   jsonError,
   page,
+  redirect,
   text,
   withHeaders,
 } from './exchange.ts'
+import { PageFeed } from './feed.ts'
 import { gatewayMetrics } from './metrics.ts'
-import { statusPage } from './page.ts'
+import { certificatesPage } from './pages/certificates.ts'
+import { renderPage } from './pages/layout.ts'
+import { loginPage } from './pages/login.ts'
+import { overviewPage } from './pages/overview.ts'
+import { requestPage, requestsPage } from './pages/requests.ts'
+import { sessionsPage } from './pages/sessions.ts'
+import { tunnelsPage } from './pages/tunnels.ts'
+import { type Page, View } from './pages/view.ts'
+import { find, type Handler, type Methods, type Paths, perform } from './paths.ts'
 import { securityHeaders } from './security.ts'
 import { type DashboardGateway, SnapshotSource } from './source.ts'
 
@@ -27,25 +38,24 @@ export interface DashboardOptions {
   readonly log: Logger
 }
 
-interface Asking {
-  readonly request: DashboardRequest
-  readonly caller: Caller
-  /** What stands in the place of `:id`. */
-  readonly id: string
-}
-
-type Handler = (asking: Asking) => Answer | Promise<Answer>
-type Methods = Partial<Record<'GET' | 'POST' | 'DELETE', Handler>>
+/** Open pages that are live, of all browsers together. */
+const feedLimit = 50
+/** How often an open page is looked at anew. */
+const lookMs = 2_000
+const busyLookMs = 1_000
 
 /** What the owner sees of the gateway, and what machines read: which path leads where, and who may go there. */
 export class Dashboard {
   readonly #options: DashboardOptions
   readonly #snapshots: SnapshotSource
   readonly #access: Access
-  /** For anybody, by any name. */
-  readonly #probes: Readonly<Record<string, Methods>>
+  readonly #feeds = new Set<PageFeed>()
+  /** For anybody, by any name: supervisors and load balancers go by address. */
+  readonly #probes: Paths
+  /** For anybody who knows our name. */
+  readonly #open: Paths
   /** For those who may see the dashboard. */
-  readonly #closed: Readonly<Record<string, Methods>>
+  readonly #closed: Paths
   #metrics: ScrapedMetrics | undefined
 
   constructor(options: DashboardOptions) {
@@ -54,7 +64,14 @@ export class Dashboard {
     this.#snapshots = new SnapshotSource(gateway)
     this.#access = new Access({ password, log })
     this.#probes = probes(gateway)
-    this.#closed = { ...this.#pages(), ...this.#machines() }
+    this.#open = this.#entrance()
+    this.#closed = { ...this.#pages(), ...this.#actions(), ...this.#machines() }
+  }
+
+  /** All paths with their methods, `:id` for any one part of a path. */
+  get paths(): Readonly<Record<string, readonly string[]>> {
+    const all = Object.entries({ ...this.#probes, ...this.#open, ...this.#closed })
+    return Object.fromEntries(all.map(([path, methods]) => [path, Object.keys(methods)]))
   }
 
   /** Never fails. */
@@ -69,39 +86,147 @@ export class Dashboard {
     return withHeaders(answer, { ...securityHeaders, ...answer.headers })
   }
 
-  /** All paths with their methods, `:id` for any one part of a path. */
-  get paths(): Readonly<Record<string, readonly string[]>> {
-    const all = Object.entries({ ...this.#probes, ...this.#closed })
-    return Object.fromEntries(all.map(([path, methods]) => [path, Object.keys(methods)]))
+  /** Ends what is live; whoever asks is still answered. */
+  close(): void {
+    for (const feed of this.#feeds) feed.end()
   }
 
   async #route(request: DashboardRequest): Promise<Answer> {
     const probe = find(this.#probes, request)
-    if (probe !== undefined) return call(probe, request, nobody)
+    if (probe !== undefined) return perform(probe, request)
     if (!isOwnHost(headerOf(request, 'host'), this.#options.gatewayHost)) {
       return text(403, 'This page answers to the names of its gateway and to localhost.')
     }
+    const open = find(this.#open, request)
+    if (open !== undefined) return perform(open, request)
     const caller = await this.#access.identify(request)
     if (caller === undefined) return unknownCaller(request)
     const closed = find(this.#closed, request)
-    return closed === undefined
-      ? text(404, 'There is no such page.')
-      : call(closed, request, caller)
+    if (closed === undefined) return text(404, 'There is no such page.')
+    return perform(closed, request, caller)
   }
 
-  #pages(): Record<string, Methods> {
-    return { '/': { GET: () => page(statusPage(this.#snapshots.fresh().status, Date.now())) } }
+  #entrance(): Paths {
+    return {
+      '/assets/style.css': { GET: () => style.answer },
+      '/assets/live.js': { GET: () => script.answer },
+      '/login': {
+        GET: ({ request }) =>
+          this.#access.needsLogin ? this.#loginForm(request.query.get('next')) : redirect('/'),
+        POST: ({ request }) => this.#logIn(request),
+      },
+    }
   }
 
-  #machines(): Record<string, Methods> {
-    const { telemetry, disconnect } = this.#options.gateway
+  #loginForm(next: string | null, wrong?: string): Answer {
+    const { gatewayHost } = this.#options
+    return page(loginPage(gatewayHost, ownPath(next), wrong), wrong === undefined ? 200 : 401)
+  }
+
+  async #logIn(request: DashboardRequest): Promise<Answer> {
+    const form = await formOf(request)
+    const next = ownPath(form?.get('next') ?? null)
+    const cookie = await this.#access.logIn(form?.get('password') ?? '', request)
+    if (cookie === undefined) return this.#loginForm(next, 'That is not the password.')
+    return redirect(next, { 'set-cookie': cookie })
+  }
+
+  #pages(): Paths {
+    const { requests } = this.#options.gateway.telemetry
+    return {
+      '/': this.#live(overviewPage, lookMs),
+      '/sessions': this.#live(sessionsPage, lookMs),
+      '/tunnels': this.#live(tunnelsPage, lookMs),
+      '/requests': this.#live(requestsPage, busyLookMs),
+      '/certificates': this.#live(certificatesPage, lookMs),
+      '/requests/:id': {
+        GET: ({ request, caller, id }) => {
+          const record = requests.find(Number(id))
+          if (record === undefined)
+            return text(404, 'This request is not, or no longer, remembered.')
+          return page(renderPage(requestPage(record), this.#view(request, caller), false))
+        },
+      },
+    }
+  }
+
+  /** The page; and, for whoever asks for events, what changes on it. */
+  #live(one: Page, intervalMs: number): Methods {
+    const show: Handler = ({ request, caller }) => {
+      const isFeed = headerOf(request, 'accept')?.includes('text/event-stream')
+      if (isFeed) return this.#follow(one, intervalMs, request, caller)
+      return withHeaders(page(renderPage(one, this.#view(request, caller))), { vary: 'accept' })
+    }
+    return { GET: show }
+  }
+
+  #view({ query }: DashboardRequest, caller: Caller): View {
+    return new View({ snapshot: this.#snapshots.fresh(), caller, query })
+  }
+
+  #follow(one: Page, intervalMs: number, { query }: DashboardRequest, caller: Caller): Answer {
+    if (this.#feeds.size >= feedLimit) return text(503, 'Too many pages are open.')
+    const look = () => {
+      if (!caller.isWelcome()) return undefined
+      const view = new View({ snapshot: this.#snapshots.shared(), caller, query })
+      renderPage(one, view)
+      return view
+    }
+    const headers = { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' }
+    return {
+      status: 200,
+      headers: { ...headers, vary: 'accept' },
+      body: (response) => {
+        const feed = new PageFeed(response, { look, intervalMs }, () => this.#feeds.delete(feed))
+        this.#feeds.add(feed)
+        return () => feed.end()
+      },
+    }
+  }
+
+  #actions(): Paths {
+    return {
+      '/logout': {
+        POST: this.#action(({ request }) =>
+          redirect('/login', { 'set-cookie': this.#access.logOut(request) }),
+        ),
+      },
+      '/sessions/:id/disconnect': {
+        POST: this.#action(({ id, request }) => {
+          this.#disconnect(id, request)
+          return redirect('/sessions')
+        }),
+      },
+    }
+  }
+
+  /** What a form does: only if we made it, for this caller. */
+  #action(handler: Handler): Handler {
+    return async (asking) => {
+      const form = await formOf(asking.request)
+      if (form !== undefined && isOwnForm(form, asking.caller)) return handler(asking)
+      return text(403, 'This form is out of date: go back, load the page again, and try once more.')
+    }
+  }
+
+  #disconnect(session: string, { remoteAddress }: DashboardRequest): boolean {
+    const isDone = this.#options.gateway.disconnect(session)
+    if (isDone)
+      this.#options.log.info('agent disconnected by its owner', { session, remoteAddress })
+    return isDone
+  }
+
+  #machines(): Paths {
+    const { telemetry } = this.#options.gateway
     const { requests } = telemetry
     const snapshots = this.#snapshots
     return {
       '/metrics': { GET: () => this.#scrape() },
       '/api/v1/status': { GET: () => api.statusAnswer(snapshots.fresh()) },
       '/api/v1/sessions': { GET: () => api.sessionsAnswer(snapshots.fresh()) },
-      '/api/v1/sessions/:id': { DELETE: ({ id }) => api.disconnectAnswer(disconnect(id)) },
+      '/api/v1/sessions/:id': {
+        DELETE: ({ id, request }) => api.disconnectAnswer(this.#disconnect(id, request)),
+      },
       '/api/v1/tunnels': { GET: () => api.tunnelsAnswer(snapshots.fresh()) },
       '/api/v1/certificates': { GET: () => api.certificatesAnswer(snapshots.fresh()) },
       '/api/v1/history': { GET: () => api.historyAnswer(telemetry) },
@@ -117,66 +242,31 @@ export class Dashboard {
   }
 }
 
-/** For supervisors and load balancers, which go by address, and learn nothing that a stranger may not. */
-function probes({ readiness }: DashboardGateway): Record<string, Methods> {
-  return {
-    '/healthz': { GET: () => text(200, 'ok') },
-    '/readyz': {
-      GET: () => {
-        const state = readiness()
-        return json(state, state.isReady ? 200 : 503)
-      },
-    },
+/** They learn nothing that a stranger may not. */
+function probes({ readiness }: DashboardGateway): Paths {
+  const ready = () => {
+    const state = readiness()
+    return json(state, state.isReady ? 200 : 503)
   }
+  return { '/healthz': { GET: () => text(200, 'ok') }, '/readyz': { GET: ready } }
 }
 
-interface Found {
-  readonly methods: Methods
-  readonly id: string
+function unknownCaller({ path, query, method }: DashboardRequest): Answer {
+  const isForPeople = method === 'GET' && !path.startsWith('/api/') && path !== '/metrics'
+  if (isForPeople) {
+    const next = query.size === 0 ? path : `${path}?${query}`
+    return redirect(`/login?${new URLSearchParams({ next })}`)
+  }
+  const answer = jsonError(401, 'Authorization: Bearer DASHBOARD_PASSWORD is needed')
+  return withHeaders(answer, { 'www-authenticate': 'Bearer realm="gotunnel"' })
 }
 
-function find(
-  paths: Readonly<Record<string, Methods>>,
-  { path }: DashboardRequest,
-): Found | undefined {
-  if (Object.hasOwn(paths, path) && !path.includes(':')) {
-    return { methods: paths[path] as Methods, id: '' }
-  }
-  for (const [pattern, methods] of Object.entries(paths)) {
-    const [before = '', after] = pattern.split(':id')
-    if (after === undefined || !path.startsWith(before) || !path.endsWith(after)) continue
-    const id = path.slice(before.length, path.length - after.length)
-    if (/^[\w-]{1,64}$/.test(id)) return { methods, id }
-  }
-  return undefined
+/** Where to go after the login: nowhere but here. */
+function ownPath(next: string | null): string {
+  return next !== null && /^\/(?![/\\])[\w\-./?=&%+*:~]*$/.test(next) ? next : '/'
 }
 
-async function call(
-  { methods, id }: Found,
-  request: DashboardRequest,
-  caller: Caller,
-): Promise<Answer> {
-  const method = request.method === 'HEAD' ? 'GET' : request.method
-  const handler = Object.hasOwn(methods, method) ? methods[method as keyof Methods] : undefined
-  if (handler === undefined) {
-    const allow = Object.keys(methods).flatMap((name) => (name === 'GET' ? [name, 'HEAD'] : name))
-    return withHeaders(text(405, 'This cannot be done here.'), { allow: allow.join(', ') })
-  }
-  if (method !== 'GET' && !isFromOwnPage(request)) {
-    return text(403, 'This was sent by a page from elsewhere.')
-  }
-  return handler({ request, caller, id })
+async function formOf(request: DashboardRequest): Promise<URLSearchParams | undefined> {
+  const body = await request.body()
+  return body === undefined ? undefined : new URLSearchParams(body)
 }
-
-function unknownCaller({ path, method }: DashboardRequest): Answer {
-  const challenge = { 'www-authenticate': 'Bearer realm="gotunnel"' }
-  if (path.startsWith('/api/') || path === '/metrics' || method !== 'GET') {
-    return withHeaders(
-      jsonError(401, 'Authorization: Bearer DASHBOARD_PASSWORD is needed'),
-      challenge,
-    )
-  }
-  return text(401, 'Log in first.')
-}
-
-const nobody: Caller = { formToken: '', canLogOut: false, isWelcome: () => false }

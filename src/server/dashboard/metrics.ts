@@ -4,7 +4,7 @@ import type { DashboardGateway, Snapshot, SnapshotSource } from './source.ts'
 
 /** How many certificates a scraper is told of by name. */
 const certificateLimit = 1_000
-const states = ['none', 'ordering', 'valid', 'renewing', 'failing'] as const
+const states = ['none', 'ordering', 'valid', 'renewing', 'expired', 'failing'] as const
 
 /** The gateway for Prometheus. Labels are of bounded number: classes, directions, and the first thousand names. */
 export function gatewayMetrics(

@@ -1,6 +1,6 @@
 import http from 'node:http'
 import type { Readable, Writable } from 'node:stream'
-import type { Visit } from '../edge/visit.ts'
+import type { OwnPages } from '../edge/own-page.ts'
 import type { Dashboard } from './dashboard.ts'
 import type { Answer, DashboardRequest } from './exchange.ts'
 
@@ -28,30 +28,23 @@ export function createDashboardServer(dashboard: Dashboard): http.Server {
   return server
 }
 
-/** The same at the public port, where the gateway's own name leads. Calls `visit.done` through `onDone`. */
-export function serveVisit(
-  dashboard: Dashboard,
-  visit: Visit,
-  remoteAddress: string,
-  onDone: (isWhole: boolean) => void,
-): void {
-  const { method, url, rawHeaders } = visit.head
-  let end: (() => void) | undefined
-  visit.response.once('close', () => {
-    end?.()
-    onDone(visit.isAnswered)
-  })
-  visit.sendContinue()
-  const asked = { method, url, rawHeaders, remoteAddress, isSecure: true, stream: visit.body }
-  void dashboard.answer(requestOf(asked)).then((answer) => {
-    if (visit.response.destroyed) return
-    const { status, headers, body } = answer
-    const lines = Object.entries(headers).flat()
-    if (typeof body === 'string') lines.push('content-length', String(Buffer.byteLength(body)))
-    visit.respond({ status, lines })
-    sendBody(answer, method, visit.response, () => visit.end())
-    visit.flush()
-  })
+/** The same at the public port, where the gateway's own name leads. */
+export function dashboardPages(dashboard: Dashboard): OwnPages {
+  return (visit, { remoteAddress, onDone }) => {
+    const { method, url, rawHeaders } = visit.head
+    visit.response.once('close', () => onDone(visit.isAnswered ? 'whole' : 'aborted'))
+    visit.sendContinue()
+    const asked = { method, url, rawHeaders, remoteAddress, isSecure: true, stream: visit.body }
+    void dashboard.answer(requestOf(asked)).then((answer) => {
+      if (visit.response.destroyed) return
+      const { status, headers, body } = answer
+      const lines = Object.entries(headers).flat()
+      if (typeof body === 'string') lines.push('content-length', String(Buffer.byteLength(body)))
+      visit.respond({ status, lines })
+      sendBody(answer, method, visit.response, () => visit.end())
+      visit.flush()
+    })
+  }
 }
 
 const timeouts: http.ServerOptions = {

@@ -11,8 +11,16 @@ export interface DashboardGateway {
   readonly disconnect: (session: string) => boolean
 }
 
-/** The gateway read at one time. Tunnels are put together when somebody wants them. */
-export class Snapshot {
+/** The gateway at one time. */
+export interface Snapshot {
+  readonly atMs: number
+  readonly status: GatewayStatus
+  readonly telemetry: Telemetry
+  readonly tunnels: readonly TunnelStatus[]
+}
+
+/** Tunnels are put together when somebody wants them. */
+class LazySnapshot implements Snapshot {
   readonly atMs = Date.now()
   readonly status: GatewayStatus
   readonly telemetry: Telemetry
@@ -42,7 +50,7 @@ export class SnapshotSource {
   /** As it is now: what somebody has just done is in it. */
   fresh(): Snapshot {
     this.#takenMs = performance.now()
-    this.#last = new Snapshot(this.#gateway)
+    this.#last = new LazySnapshot(this.#gateway)
     return this.#last
   }
 

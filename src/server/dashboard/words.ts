@@ -1,6 +1,6 @@
 // Figures as people say them. The page is read at a glance: two units are enough.
 
-/** `3 d 4 h`, `2 min 5 s`, `0 s`. */
+/** `3 d 4 h`, `2 min 5 s`, `0 s`. assets/live.js says the same. */
 export function durationWords(ms: number): string {
   let rest = Math.max(0, Math.floor(ms / 1000))
   const words: string[] = []
@@ -26,7 +26,20 @@ export function bytesWords(bytes: number): string {
 
 /** `12,345`. */
 export function countWords(count: number): string {
-  return count.toLocaleString('en')
+  return counts.format(count)
+}
+
+/** `0.4`, `12`, `12,345`: of what happens in a second. */
+export function rateWords(rate: number): string {
+  if (rate === 0) return '0'
+  return rate < 0.05 ? '< 0.1' : rate < 10 ? rate.toFixed(1) : countWords(Math.round(rate))
+}
+
+/** `0.8 ms`, `12 ms`, `1.2 s`. */
+export function millisecondWords(ms: number): string {
+  if (ms >= 10_000) return `${Math.round(ms / 1000)} s`
+  if (ms >= 1_000) return `${(ms / 1000).toFixed(1)} s`
+  return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`
 }
 
 /** Strangers choose their own names; a page has room for this much of one. */
@@ -42,3 +55,4 @@ const UNITS = [
 ] as const
 const BYTE_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
 const LONGEST = 120
+const counts = new Intl.NumberFormat('en')

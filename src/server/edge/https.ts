@@ -1,6 +1,7 @@
 import type { TLSSocket } from 'node:tls'
 import type { PasswordHash } from '../../auth/password.ts'
 import type { Logger } from '../../log.ts'
+import { pathRouteKey } from '../../protocol/offers.ts'
 import type { Registry } from '../../registry/registry.ts'
 import { admits } from '../rules.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
@@ -12,13 +13,14 @@ import { HttpExchange } from './forward-http.ts'
 import { Http1Server } from './http1-server.ts'
 import { Http2Server } from './http2-server.ts'
 import { Logins } from './logins.ts'
+import { type OwnPages, wordOnly } from './own-page.ts'
 import { routeFor } from './paths.ts'
 import { provenanceOf, type TrustedProxies } from './provenance.ts'
 import { type CheckedRequest, checkRequest } from './request-guard.ts'
 import { requestIdOf } from './request-id.ts'
 import { SharedConnection } from './shared-connection.ts'
 import { Targets } from './targets.ts'
-import type { RequestHead, Visit } from './visit.ts'
+import type { Visit } from './visit.ts'
 import type { Origin, VisitServer, VisitServerOptions, VisitTimeouts } from './visit-server.ts'
 
 export interface HttpsOptions {
@@ -26,6 +28,8 @@ export interface HttpsOptions {
   readonly departed: DepartedNames
   /** Canonical: where the gateway's own page is. */
   readonly gatewayHost: string
+  /** What is there; default: a word on what this is. */
+  readonly ownPages?: OwnPages | undefined
   readonly headerBytes: number
   readonly headerLines: number
   readonly minUploadRate: number
@@ -154,8 +158,8 @@ export class HttpsEdge {
       return
     }
     if (checked.host === gatewayHost) {
-      if (isOwnPage(visit.head)) sendOwnPage(visit, done)
-      else refuse(edgeErrors.notFound)
+      const { ownPages = wordOnly } = this.#options
+      ownPages(visit, { remoteAddress: from.address, requestId, onDone: done })
       return
     }
     const route = this.#routeOf(checked)
@@ -169,15 +173,15 @@ export class HttpsEdge {
       return
     }
     const forward = (user?: string) => {
-      this.#options.telemetry.routeRequest(route.name)
+      const name = pathRouteKey(route.name, route.path ?? '')
+      this.#options.telemetry.routeRequest(name)
       const exchange: HttpExchange = new HttpExchange({
         ...{ visit, checked, route, visitor, from, requestId, user, headerBytes, minUploadRate },
         publicPort: this.#options.publicPort(),
         responseTimeoutMs: route.responseTimeoutMs ?? this.#timeouts.responseMs,
         targets: this.#targets,
         onDone: (outcome, error) => {
-          const { name, holder } = route
-          const { id: session, agentName: agent } = holder
+          const { id: session, agentName: agent } = route.holder
           done(outcome, error, { name, session, agent, answer: exchange.answered })
         },
       })
@@ -241,24 +245,3 @@ type Done = (
   whereTo?: Pick<Departure, 'name' | 'session' | 'agent' | 'answer'>,
 ) => void
 type Refuse = (error: EdgeError) => void
-
-function isOwnPage({ method, url }: RequestHead): boolean {
-  return (method === 'GET' || method === 'HEAD') && url.split('?', 1)[0] === '/'
-}
-
-function sendOwnPage(visit: Visit, done: Done): void {
-  visit.response.once('close', () => done('whole'))
-  const lines = [
-    ...['Content-Type', 'text/plain; charset=utf-8'],
-    ...['Content-Length', String(Buffer.byteLength(ownPage))],
-    ...['X-Content-Type-Options', 'nosniff'],
-  ]
-  visit.respond({ status: 200, lines })
-  if (visit.head.method !== 'HEAD') visit.response.write(ownPage)
-  visit.end()
-}
-
-const ownPage = `This is a gotunnel gateway.
-
-It makes private services reachable at public names. Nothing is served at this name itself.
-`
