@@ -27,7 +27,15 @@ export interface CertificateStatus {
   readonly failure?: CertificateFailure
 }
 
-export type CertificateState = 'none' | 'ordering' | 'valid' | 'renewing' | 'expired' | 'failing'
+export const certificateStates = [
+  'none',
+  'ordering',
+  'valid',
+  'renewing',
+  'expired',
+  'failing',
+] as const
+export type CertificateState = (typeof certificateStates)[number]
 
 export interface CertificateFailure {
   readonly kind: FailureKind

@@ -14,7 +14,7 @@ export function describeCertificates(
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .map(({ name, source, state, notAfterMs, failure }) => ({
       cells: [name, state, source, notAfterMs === undefined ? '-' : at(notAfterMs, nowMs)],
-      below: failure && `  ${failure.reason}; next try ${at(failure.nextTryAtMs, nowMs)}`,
+      below: failure && `  ${failure.reason}; next try ${nextTry(failure.nextTryAtMs, nowMs)}`,
     }))
   if (rows.length === 0) return 'no certificates yet: they are made when visitors ask for names\n'
   const all = [HEAD, ...rows.map(({ cells }) => cells)]
@@ -43,6 +43,10 @@ export function describeOrdered(
 ): string {
   const facts = `${visible(name)}: valid until ${at(notAfterMs, nowMs)}`
   return isNew ? `${facts}\n` : `${facts}; it was there already (certs renew gets another)\n`
+}
+
+function nextTry(ms: number, nowMs: number): string {
+  return ms > nowMs ? at(ms, nowMs) : 'when a visitor or an agent comes'
 }
 
 function paused(untilMs: number, nowMs: number): string {

@@ -1,10 +1,10 @@
+import { certificateStates } from '../../certs/status.ts'
 import { ScrapedMetrics } from '../../metrics/scraped.ts'
 import type { StatusClasses } from '../telemetry/traffic.ts'
 import type { DashboardGateway, Snapshot, SnapshotSource } from './source.ts'
 
 /** How many certificates a scraper is told of by name. */
 const certificateLimit = 1_000
-const states = ['none', 'ordering', 'valid', 'renewing', 'expired', 'failing'] as const
 
 /** The gateway for Prometheus. Labels are of bounded number: classes, directions, and the first thousand names. */
 export function gatewayMetrics(
@@ -161,7 +161,7 @@ export function gatewayMetrics(
     { name: 'gotunnel_certificates', help: 'Certificates by state.', labels: ['state'] },
     () => {
       const { certificates } = snapshots.shared().status
-      return states.map((state) => {
+      return certificateStates.map((state) => {
         return [{ state }, certificates.filter((one) => one.state === state).length] as const
       })
     },
