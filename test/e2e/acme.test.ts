@@ -97,9 +97,9 @@ t.test('certificates on demand', { skip }, async (t) => {
       await held.reached
       await leaving.kill('SIGTERM')
       held.release()
-      t.equal((await visiting).status, 404)
+      t.equal((await visiting).status, 503)
       t.equal(proxy.orders('leaving.example.com'), 1)
-      t.equal((await visit(gateway, 'leaving.example.com')).status, 404)
+      t.equal((await visit(gateway, 'leaving.example.com')).status, 503)
       const refused = await certsIn(world, 'renew', 'leaving.example.com')
       t.match(refused, { code: 1, stderr: /nobody holds leaving\.example\.com/ })
       t.equal(proxy.orders('leaving.example.com'), 1)
