@@ -15,7 +15,7 @@ export const securityHeaders: Readonly<Record<string, string>> = {
   'content-security-policy': policy.join('; '),
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-resource-policy': 'same-origin',
-  'referrer-policy': 'no-referrer',
+  'referrer-policy': 'same-origin', // with none at all a form of ours would say `Origin: null`
   'x-content-type-options': 'nosniff',
   'x-frame-options': 'DENY',
 }

@@ -9,6 +9,7 @@ export function loginPage(gatewayHost: string, next: string, wrong?: string): st
 <h1>${icon} ${gatewayHost}</h1>
 ${wrong && html`<p class="bad" role="alert">${wrong}</p>`}
 <input type="hidden" name="next" value="${next}">
+<input type="text" name="username" value="gotunnel" autocomplete="username" hidden>
 <label>Password <input type="password" name="password" autocomplete="current-password" required autofocus maxlength="1000"></label>
 <button class="primary">Log in</button>
 <p class="note">It is the gateway's <code>DASHBOARD_PASSWORD</code>.</p>
