@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import {
+  cpSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -31,6 +32,18 @@ t.test('what may go wrong with certificates', { skip }, async (t) => {
       t,
       gateway,
       names.map((hostname) => ({ hostname, target })),
+    )
+    return gateway
+  }
+  const startOn = async (t: Test, disk: string) => {
+    const env = { ACME_CACHE: join(disk, 'certificates') }
+    const gateway = await world.start({ isWaited: false, env })
+    t.teardown(() => gateway.program.kill('SIGKILL'))
+    const offers = ['app.example.com', 'unsaved.example.com']
+    await startAgentOf(
+      t,
+      gateway,
+      offers.map((hostname) => ({ hostname, target })),
     )
     return gateway
   }
@@ -156,35 +169,39 @@ t.test('what may go wrong with certificates', { skip }, async (t) => {
     t.equal(proxy.registrations(), registrations)
   })
 
-  for (const [what, options] of [
-    ['read-only', 'ro'],
-    ['full', 'size=64k'],
-  ] as const) {
-    const disk = mountedDisk(t, options)
-    t.test(
-      `a disk that is ${what} costs the memory, no visitor`,
-      { skip: disk.skip },
-      async (t) => {
-        if (what === 'full') fill(disk.directory)
-        const env = { ACME_CACHE: join(disk.directory, 'certificates') }
-        const gateway = await world.start({ isWaited: false, env })
-        await startAgentOf(t, gateway, [{ hostname: 'app.example.com', target }])
-        t.ok(await isServed(gateway, 'app.example.com'))
-        t.ok(await isServed(gateway, 'app.example.com'))
-        const reason = what === 'full' ? /ENOSPC/ : /EROFS/
-        const kept = 'certificate not saved, served from memory'
-        t.match(await gateway.program.waitFor(kept, { hostname: 'app.example.com' }), {
-          error: reason,
-        })
-        t.match(
-          gateway.program.logged('ACME account not kept: every start will register another'),
-          [{ error: reason }],
-        )
-        t.strictSame(await gateway.program.kill('SIGTERM'), { code: 0, signal: null })
-        t.equal(gateway.program.stderr, '')
-      },
-    )
-  }
+  const full = mountDisk(t, 'full')
+  t.test('a full disk costs the memory, no visitor', { skip: full.skip }, async (t) => {
+    fill(full.directory)
+    const gateway = await startOn(t, full.directory)
+    t.ok(await isServed(gateway, 'app.example.com'))
+    t.ok(await isServed(gateway, 'app.example.com'))
+    const kept = 'certificate not saved, served from memory'
+    const said = await gateway.program.waitFor(kept, { hostname: 'app.example.com' })
+    t.match(said, { error: /ENOSPC/ })
+    const account = 'ACME account not kept: every start will register another'
+    t.match(gateway.program.logged(account), [{ error: /ENOSPC/ }])
+    t.strictSame(await gateway.program.kill('SIGTERM'), { code: 0, signal: null })
+    t.equal(gateway.program.stderr, '')
+  })
+
+  const readOnly = mountDisk(t, 'read-only')
+  t.test('a disk that is read-only is read', { skip: readOnly.skip }, async (t) => {
+    cpSync(join(world.directory, 'certificates'), join(readOnly.directory, 'certificates'), {
+      recursive: true,
+    })
+    spawnSync('mount', ['-o', 'remount,ro', readOnly.directory])
+    const [orders, registrations] = [proxy.orders(), proxy.registrations()]
+    const gateway = await startOn(t, readOnly.directory)
+    t.ok(await isServed(gateway, 'app.example.com'))
+    t.equal(proxy.orders(), orders)
+    t.ok(await isServed(gateway, 'unsaved.example.com'), 'and what is new is not kept')
+    const kept = 'certificate not saved, served from memory'
+    const said = await gateway.program.waitFor(kept, { hostname: 'unsaved.example.com' })
+    t.match(said, { error: /EROFS/ })
+    t.equal(proxy.registrations(), registrations, 'with the account that is there')
+    t.strictSame(await gateway.program.kill('SIGTERM'), { code: 0, signal: null })
+    t.equal(gateway.program.stderr, '')
+  })
 })
 
 const limited = {
@@ -200,10 +217,10 @@ function filesIn(directory: string): string[] {
 }
 
 /** A small disk of its own; only root may mount one. */
-function mountedDisk(t: Test, options: string) {
-  const directory = join(t.testdirName, `disk-${options.replace(/\W/g, '-')}`)
+function mountDisk(t: Test, name: string) {
+  const directory = join(t.testdirName, name)
   mkdirSync(directory, { recursive: true })
-  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', directory])
+  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'tmpfs', directory])
   if (status === 0) t.teardown(() => spawnSync('umount', ['--lazy', directory]))
   return { directory, skip: status !== 0 && 'no disk may be mounted here' }
 }

@@ -31,22 +31,17 @@ export class AccountFile {
     this.#log = log
   }
 
-  /** What is there, or a new key. Where it cannot be kept, it serves until the gateway ends. */
+  /** What is there, or a new key. Where that cannot be kept, it serves until the gateway ends. */
   async load(): Promise<StoredAccount> {
     const made: StoredAccount = { key: await newKey(), kid: undefined }
     try {
-      await makePrivateDirectory(this.#directory)
-      const isNew = await createPrivateFile(this.#path, format(made))
-      const found = isNew ? made : await this.#read()
-      if (found !== undefined) return found
-      this.#log.warn('ACME account file is broken: a new account is made', { file: this.#path })
-      await writePrivateFile(this.#path, format(made))
+      return (await this.#read()) ?? (await this.#keep(made))
     } catch (error) {
       this.#log.error('ACME account not kept: every start will register another', {
         error: text(error),
       })
+      return made
     }
-    return made
   }
 
   async save(account: StoredAccount): Promise<void> {
@@ -57,6 +52,18 @@ export class AccountFile {
     }
   }
 
+  /** This one, unless another gateway was faster. */
+  async #keep(made: StoredAccount): Promise<StoredAccount> {
+    await makePrivateDirectory(this.#directory)
+    if (await createPrivateFile(this.#path, format(made))) return made
+    const found = await this.#read()
+    if (found !== undefined) return found
+    this.#log.warn('ACME account file is broken: a new account is made', { file: this.#path })
+    await writePrivateFile(this.#path, format(made))
+    return made
+  }
+
+  /** `undefined` where there is none, and where it is broken. */
   async #read(): Promise<StoredAccount | undefined> {
     return parse((await readPrivateFile(this.#path)) ?? '')
   }
