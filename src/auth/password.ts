@@ -16,9 +16,9 @@ export interface PasswordHash {
 const ours = { cost: 2 ** 15, blockSize: 8, parallelism: 3 }
 const hashBytes = 64
 
-/** Whoever hands us a hash makes us do its work, at each attempt to log in. */
+/** Whoever hands us a hash makes us do its work, at each attempt to log in: at most a little more than ours. */
 const mostMemoryBytes = 64 * 1024 * 1024
-const mostParallelism = 8
+const mostWorkBytes = 2 * mostMemoryBytes
 
 /** The hash of a new password, with a salt of its own. */
 export async function hashPassword(password: string): Promise<string> {
@@ -33,7 +33,8 @@ export function parsePasswordHash(text: string): PasswordHash | undefined {
   const [, n = '', r = '', p = '', salt = '', hash = ''] = form.exec(text) ?? []
   const [cost, blockSize, parallelism] = [Number(n), Number(r), Number(p)]
   const isPowerOfTwo = cost > 1 && Number.isInteger(Math.log2(cost))
-  const isCheap = memoryBytes(cost, blockSize) <= mostMemoryBytes && parallelism <= mostParallelism
+  const bytes = memoryBytes(cost, blockSize)
+  const isCheap = bytes <= mostMemoryBytes && bytes * parallelism <= mostWorkBytes
   if (hash === '' || !isPowerOfTwo || blockSize < 1 || parallelism < 1 || !isCheap) return undefined
   return { cost, blockSize, parallelism, salt, hash: Buffer.from(hash, 'hex') }
 }

@@ -49,6 +49,22 @@ const tunnelOptions: readonly Option[] = [
   },
   { name: 'ssh', doc: "Plain SSH on the gateway's public port is for this tunnel (mode tcp)." },
   {
+    name: 'basic-auth',
+    value: 'LOGINS',
+    doc: 'Who may come in (mode http): lines of hash-password, with commas.',
+  },
+  {
+    name: 'allow-ips',
+    value: 'RANGES',
+    doc: 'Visitors from elsewhere are turned away: addresses and CIDR ranges, with commas.',
+  },
+  { name: 'deny-ips', value: 'RANGES', doc: 'Visitors from there are.' },
+  {
+    name: 'host-header',
+    value: 'HOST',
+    doc: "The Host that the target sees (mode http): `target` for its own, or a fixed one. Default: the visitor's.",
+  },
+  {
     name: 'proxy',
     value: 'URL',
     doc: 'A proxy to reach the gateway by, or none. Default: HTTPS_PROXY and the like.',

@@ -1,4 +1,4 @@
-import { createInterface } from 'node:readline/promises'
+import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
 import { hashPassword } from '../auth/password.ts'
 import type { Invocation } from './arguments.ts'
@@ -21,27 +21,25 @@ export async function printLogin({ argument: user = '' }: Invocation): Promise<v
 const longest = 800
 
 async function askTwice(): Promise<string> {
-  const password = await ask('Password: ')
-  if ((await ask('Once more: ')) === password) return password
-  throw new CliError('CLI_USAGE', 'the two passwords differ')
+  const output = new Writable({ write: (_chunk, _encoding, done) => done() }) // what is typed is not shown
+  const terminal = createInterface({ input: process.stdin, output, terminal: true })
+  terminal.on('SIGINT', () => terminal.close())
+  const lines = terminal[Symbol.asyncIterator]()
+  try {
+    const password = await ask('Password: ', lines)
+    if ((await ask('Once more: ', lines)) === password) return password
+    throw new CliError('CLI_USAGE', 'the two passwords differ')
+  } finally {
+    terminal.close()
+  }
 }
 
-/** The prompt is shown, and nothing of what is typed. */
-async function ask(prompt: string): Promise<string> {
+async function ask(prompt: string, lines: AsyncIterator<string>): Promise<string> {
   process.stderr.write(prompt)
-  const output = new Writable({ write: (_chunk, _encoding, done) => done() })
-  const terminal = createInterface({ input: process.stdin, output, terminal: true })
-  const stopped = new Promise<never>((_resolve, reject) => {
-    terminal.once('SIGINT', () => reject(new CliError('CLI_USAGE', 'no password was given')))
-    terminal.once('close', () => reject(new CliError('CLI_USAGE', 'no password was given')))
-  })
-  try {
-    return await Promise.race([terminal.question(''), stopped])
-  } finally {
-    stopped.catch(() => {})
-    terminal.close()
-    process.stderr.write('\n')
-  }
+  const { value, done } = await lines.next()
+  process.stderr.write('\n')
+  if (done) throw new CliError('CLI_USAGE', 'no password was given')
+  return value
 }
 
 async function firstLine(): Promise<string> {

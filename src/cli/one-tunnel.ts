@@ -13,6 +13,10 @@ const places: Readonly<Record<string, { option?: string; variable?: string }>> =
   hostname: { option: 'hostname' },
   listen_port: { option: 'listen-port' },
   ssh: { option: 'ssh' },
+  basic_auth: { option: 'basic-auth' },
+  allow_ips: { option: 'allow-ips' },
+  deny_ips: { option: 'deny-ips' },
+  host_header: { option: 'host-header' },
 }
 
 /** `gotunnel-agent http 3000 --hostname app.example.com`: the configuration that a file would have. */

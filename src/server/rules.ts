@@ -18,7 +18,7 @@ export interface RouteRules {
   readonly stripPrefix: boolean
 }
 
-/** Header lines to write, and names, in lower case, whose other lines go. */
+/** Header lines to write, and names, as `plainName` has them, whose other lines go. */
 export interface LineChanges {
   readonly lines: readonly string[]
   readonly dropped: ReadonlySet<string>
@@ -38,6 +38,11 @@ export function parseRouteRules(rules: TunnelRules): RouteRules {
       rules.responseHeaders && parseChanges(rules.responseHeaders, 'response_headers'),
     stripPrefix,
   }
+}
+
+/** As programs may read a header's name: in any case, and CGI and WSGI take `_` for `-`. */
+export function plainName(name: string): string {
+  return name.toLowerCase().replaceAll('_', '-')
 }
 
 /** Whether a visitor from there may come in. Who is gone before we knew their address may not. */
@@ -67,7 +72,7 @@ function parsePasswords(texts: readonly string[]): Map<string, PasswordHash> {
 function parseChanges({ set, remove }: HeaderChanges, option: string): LineChanges {
   const names = [...set.keys(), ...remove]
   if (names.some(headerNameProblem) || ![...set.values()].every(isHeaderValue)) throw bad(option)
-  return { lines: [...set].flat(), dropped: new Set(names.map((name) => name.toLowerCase())) }
+  return { lines: [...set].flat(), dropped: new Set(names.map(plainName)) }
 }
 
 function bad(option: string): Error {

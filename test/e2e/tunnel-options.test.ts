@@ -1,12 +1,12 @@
 import { scryptSync } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
-import { connect as connectHttp2 } from 'node:http2'
+import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
 import net from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { connect } from 'node:tls'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { cli, spawnAgent, startAgent, startGateway } from '../support/programs.ts'
 import { lacks } from '../support/tools.js'
 import { GoGateway } from './go-peers.ts'
@@ -122,15 +122,7 @@ t.test('paths of one name', async (t) => {
 
   t.test('no spelling of a path leads around its password', async (t) => {
     arrived.length = 0
-    const http2 = connectHttp2(`https://shared.localhost:${gateway.ports.public}`, {
-      ca: gateway.ca,
-      createConnection: (url) =>
-        connect({
-          ...{ host: '127.0.0.1', port: Number((url as URL).port), ALPNProtocols: ['h2'] },
-          ...{ servername: 'shared.localhost', ca: gateway.ca },
-        }),
-    })
-    t.teardown(() => http2.destroy())
+    const http2 = http2To(t, 'shared.localhost')
     for (const spelling of spellings) {
       const first = `GET ${spelling} HTTP/1.1`
       t.match(await raw('shared.localhost', first), /^HTTP\/1\.1 (?:400|401) /, spelling)
@@ -158,6 +150,9 @@ const spellings = [
   '/aDmin',
   '//admin',
   '///admin//x',
+  '//x/admin',
+  '//shared.localhost/admin',
+  '/\\x/admin',
   '/./admin',
   '/x/../admin',
   '/%2e/admin',
@@ -233,6 +228,44 @@ t.test('basic_auth', async (t) => {
   t.test('refuses two Authorization lines', async (t) => {
     const line = `Authorization: ${alice.authorization}`
     t.match(await raw('login.localhost', 'GET / HTTP/1.1', line, line), /^HTTP\/1\.1 401 /)
+  })
+
+  t.test('whatever the way its host is written', async (t) => {
+    arrived.length = 0
+    const { public: port } = gateway.ports
+    for (const host of ['LOGIN.localhost', 'login.localhost.', `login.LOCALHOST.:${port}`]) {
+      const request = `GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`
+      t.match(await said('login.localhost', request), /^HTTP\/1\.1 401 /, host)
+      t.match(await said('shared.localhost', request), /^HTTP\/1\.1 (?:401|421) /, host)
+    }
+    const absolute = `GET https://LOGIN.localhost:443/ HTTP/1.1`
+    t.match(await raw('login.localhost', absolute), /^HTTP\/1\.1 401 /)
+    t.same(arrived, [])
+  })
+
+  t.test('each of several requests that are sent at one time', async (t) => {
+    arrived.length = 0
+    const head = 'Host: login.localhost\r\n'
+    const first = `GET /1 HTTP/1.1\r\n${head}Authorization: ${alice.authorization}\r\n\r\n`
+    const second = `POST /2 HTTP/1.1\r\n${head}Content-Length: 5\r\n\r\nGET /`
+    const third = `GET /3 HTTP/1.1\r\n${head}Connection: close\r\n\r\n`
+    const answers = await said('login.localhost', first + second + third)
+    t.same(
+      answers.match(/HTTP\/1\.1 \d+/g),
+      [200, 401, 401].map((each) => `HTTP/1.1 ${each}`),
+    )
+    t.same(arrived, ['/1'])
+  })
+
+  t.test('guards a WebSocket over HTTP/2 as well', async (t) => {
+    arrived.length = 0
+    const session = http2To(t, 'login.localhost')
+    await once(session, 'remoteSettings')
+    const asking = { ':method': 'CONNECT', ':protocol': 'websocket', ':scheme': 'https' }
+    const stream = session.request({ ...asking, ':path': '/', ':authority': 'login.localhost' })
+    t.match(await once(stream, 'response'), [{ ':status': 401 }])
+    stream.close()
+    t.same(arrived, [])
   })
 
   for (const version of ['--http1.1', '--http2']) {
@@ -394,12 +427,26 @@ async function asked(
   return JSON.parse(body.toString())
 }
 
+function http2To(t: Test, servername: string): ClientHttp2Session {
+  const { ca, ports } = gateway
+  const options = { host: '127.0.0.1', port: ports.public, servername, ca, ALPNProtocols: ['h2'] }
+  const session = connectHttp2(`https://${servername}`, {
+    createConnection: () => connect(options),
+  })
+  t.teardown(() => session.destroy())
+  return session
+}
+
 /** A request to the letter, and all that comes back. */
 function raw(host: string, first: string, ...lines: string[]): Promise<string> {
-  const socket = connect({
-    ...{ host: '127.0.0.1', port: gateway.ports.public, servername: host, ca: gateway.ca },
-  })
   const close = lines.some((line) => line.startsWith('Connection:')) ? [] : ['Connection: close']
-  socket.write(`${[first, `Host: ${host}`, ...lines, ...close].join('\r\n')}\r\n\r\n`)
+  return said(host, `${[first, `Host: ${host}`, ...lines, ...close].join('\r\n')}\r\n\r\n`)
+}
+
+/** All that comes back for the bytes, over a connection to that name. */
+function said(servername: string, bytes: string): Promise<string> {
+  const { ca, ports } = gateway
+  const socket = connect({ host: '127.0.0.1', port: ports.public, servername, ca })
+  socket.write(bytes)
   return text(socket)
 }

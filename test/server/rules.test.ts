@@ -1,4 +1,5 @@
 import { scryptSync } from 'node:crypto'
+import { posix, win32 } from 'node:path'
 import t from 'tap'
 import { type PasswordHash, parsePasswordHash } from '../../src/auth/password.ts'
 import { edgeErrors } from '../../src/server/edge/error-page.ts'
@@ -36,6 +37,7 @@ t.test('the longest path wins, by whole segments', async (t) => {
     ['/a/bc', '/a'],
     ['/x?/a/../b', ''],
     ['*', ''],
+    ['/%e0%a4%a8%f0%9f%98%80', ''],
     ['/caf%C3%A9%20au/lait;1//x.', ''],
     ['/a/100%/x%zz', '/a'],
   ] as const) {
@@ -51,6 +53,7 @@ t.test('what two readers take for two paths is ambiguous', async (t) => {
   for (const target of [
     '/A',
     '//a',
+    '//x/a',
     '/%61',
     '/%u0061',
     '/%2561',
@@ -66,12 +69,58 @@ t.test('what two readers take for two paths is ambiguous', async (t) => {
     '/%09a',
     '/..\\a',
     '/%c0%af',
+    '/x%E0%80%AFa',
+    '/%f0%80%81%a1',
     `/%${'25'.repeat(9)}61`,
-    `/${'x'.repeat(5000)}%20`,
+    `/${'x'.repeat(20_000)}%20`,
   ]) {
     t.equal(at(target), 'ambiguous', target)
   }
   t.equal(at(`/${'x'.repeat(50_000)}`), '', 'length alone is no reason')
+})
+
+t.test('what passes leads no server elsewhere', async (t) => {
+  const { at } = shared('', '/a', '/a/open', '/b')
+  const decoded = (path: string) => {
+    try {
+      return decodeURIComponent(path)
+    } catch {
+      return path
+    }
+  }
+  const readers: ((path: string) => string)[] = [
+    decoded,
+    (path) => new URL(path, 'http://host').pathname, // as many programs for Node do
+    (path) => decoded(new URL(`http://host${path}`).pathname),
+    (path) => posix.normalize(decoded(path.replace(/;[^/]*/g, '')).replace(/\\/g, '/')),
+    (path) => posix.normalize(decoded(decoded(path))),
+    (path) =>
+      win32
+        .normalize(decoded(path))
+        .replaceAll('\\', '/')
+        .replace(/[. ]+(?=\/|$)/g, ''),
+    (path) => posix.normalize(decoded(path).replace(/\0.*/s, '')),
+  ]
+  const parts =
+    '/ / / a a A open b . .. %2e %2E%2e %2f %5c \\ ; x ;x %61 %2561 %252f %00 %20 x'.split(' ')
+  let state = 1
+  const random = () => (state = (state * 48_271) % 0x7fffffff) / 0x7fffffff
+  for (let round = 0; round < 10_000; round += 1) {
+    const count = 1 + Math.floor(random() * 8)
+    const path = `/${Array.from({ length: count }, () => parts[Math.floor(random() * parts.length)]).join('')}`
+    const route = at(path)
+    if (route === 'ambiguous') continue
+    for (const [index, read] of readers.entries()) {
+      let reading = path
+      try {
+        reading = read(path).toLowerCase()
+      } catch {
+        continue // no URL
+      }
+      const other = ['/a/open', '/a', '/b'].find((each) => `${reading}/`.startsWith(`${each}/`))
+      if ((other ?? '') !== route) t.fail(`${path} is ${reading} to reader ${index}`)
+    }
+  }
 })
 
 t.test('the most laborious path takes no time to speak of', async (t) => {
@@ -119,7 +168,7 @@ t.test('addresses', async (t) => {
 t.test('header lines, in any case and as often as they are there', async (t) => {
   const rules = parseRouteRules({
     hostHeader: 'origin:1',
-    requestHeaders: { set: new Map([['X-Forwarded-For', '-']]), remove: ['cookie'] },
+    requestHeaders: { set: new Map([['X-Forwarded-For', '-']]), remove: ['cookie', 'X-A-B'] },
     responseHeaders: { set: new Map([['Server', 'ours']]), remove: ['X-Old'] },
     basicAuth: [],
   })
@@ -130,6 +179,8 @@ t.test('header lines, in any case and as often as they are there', async (t) => 
     '1',
     'A',
     '1',
+    'X_a-B',
+    '3',
     'COOKIE',
     '2',
     'Authorization',

@@ -4,7 +4,7 @@
  */
 
 import type { IncomingMessage } from 'node:http'
-import type { LineChanges, RouteRules } from '../rules.ts'
+import { type LineChanges, plainName, type RouteRules } from '../rules.ts'
 
 /** How a request's body ends: by its Content-Length line, chunked, or it has none. `empty` says so in a line. */
 export type Framing = 'length' | 'chunked' | 'none' | 'empty'
@@ -69,7 +69,7 @@ export function trailerPairs(
   for (let index = 0; index + 1 < rawTrailers.length; index += 2) {
     const name = (rawTrailers[index] as string).toLowerCase()
     if (hopByHop.has(name) || oursInRequests.test(name) || notInTrailers.has(name)) continue
-    if (dropped?.has(name)) continue
+    if (dropped?.has(plainName(name))) continue
     pairs.push([rawTrailers[index] as string, rawTrailers[index + 1] as string])
   }
   return pairs
@@ -150,7 +150,7 @@ function changed(lines: string[], changes: LineChanges | undefined): string[] {
   const kept: string[] = []
   for (let index = 0; index + 1 < lines.length; index += 2) {
     const [name = '', value = ''] = lines.slice(index, index + 2)
-    if (!changes.dropped.has(name.toLowerCase())) kept.push(name, value)
+    if (!changes.dropped.has(plainName(name))) kept.push(name, value)
   }
   return [...kept, ...changes.lines]
 }

@@ -1,31 +1,24 @@
 import type { TLSSocket } from 'node:tls'
-import type { PasswordHash } from '../../auth/password.ts'
 import type { Logger } from '../../log.ts'
 import { pathRouteKey } from '../../protocol/offers.ts'
-import type { Registry } from '../../registry/registry.ts'
-import { admits } from '../rules.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
 import type { Route, Visitor } from '../upstream.ts'
 import { AccessLog, type Arrival, type Departure, type Outcome } from './access-log.ts'
-import type { DepartedNames } from './departed-names.ts'
-import { type EdgeError, edgeErrors, sendError } from './error-page.ts'
+import { type EdgeError, sendError } from './error-page.ts'
 import { HttpExchange } from './forward-http.ts'
+import { Gate, type GateOptions } from './gate.ts'
 import { Http1Server } from './http1-server.ts'
 import { Http2Server } from './http2-server.ts'
-import { Logins } from './logins.ts'
 import { type OwnPages, wordOnly } from './own-page.ts'
-import { routeFor } from './paths.ts'
 import { provenanceOf, type TrustedProxies } from './provenance.ts'
-import { type CheckedRequest, checkRequest } from './request-guard.ts'
+import { checkRequest } from './request-guard.ts'
 import { requestIdOf } from './request-id.ts'
 import { SharedConnection } from './shared-connection.ts'
 import { Targets } from './targets.ts'
 import type { Visit } from './visit.ts'
 import type { Origin, VisitServer, VisitServerOptions, VisitTimeouts } from './visit-server.ts'
 
-export interface HttpsOptions {
-  readonly registry: Registry<Route>
-  readonly departed: DepartedNames
+export interface HttpsOptions extends GateOptions {
   /** Canonical: where the gateway's own page is. */
   readonly gatewayHost: string
   /** What is there; default: a word on what this is. */
@@ -66,11 +59,12 @@ export class HttpsEdge {
   readonly #accessLog: AccessLog
   readonly #targets = new Targets()
   readonly #timeouts: HttpsTimeouts
-  readonly #logins = new Logins()
+  readonly #gate: Gate
   #isClosing = false
 
   constructor(options: HttpsOptions) {
     this.#options = options
+    this.#gate = new Gate(options)
     const { telemetry, log, logQuery: hasQuery } = options
     this.#accessLog = new AccessLog({ telemetry, log, hasQuery })
     const { headerBytes, headerLines, streamsPerConnection: concurrentStreams } = options
@@ -162,14 +156,9 @@ export class HttpsEdge {
       ownPages(visit, { remoteAddress: from.address, requestId, onDone: done })
       return
     }
-    const route = this.#routeOf(checked)
+    const route = this.#gate.routeOf(checked, from.address)
     if ('status' in route) {
       refuse(route)
-      return
-    }
-    const { rules } = route
-    if (rules !== undefined && !admits(rules, from.address)) {
-      refuse(edgeErrors.forbidden)
       return
     }
     const forward = (user?: string) => {
@@ -187,35 +176,27 @@ export class HttpsEdge {
       })
       exchange.start()
     }
-    if (rules?.passwords === undefined) forward()
-    else this.#logIn(visit, rules.passwords, from.address, { forward, refuse, done })
-  }
-
-  #routeOf({ host, target }: CheckedRequest): Route | EdgeError {
-    const { registry, departed } = this.#options
-    const claim = registry.lookup(host)
-    if (claim === undefined && departed.isAwaited(host)) return edgeErrors.agentAway
-    if (claim?.mode !== 'http') return edgeErrors.hostUnknown
-    const route = routeFor(claim, target)
-    return route === 'ambiguous' ? edgeErrors.badRequest : (route ?? edgeErrors.pathUnknown)
+    if (route.rules?.passwords === undefined) forward()
+    else {
+      const login = this.#gate.userOf(route, rawHeaders, from.address)
+      this.#logIn(visit, login, { forward, refuse, done })
+    }
   }
 
   /** The visitor may leave meanwhile. */
   #logIn(
     visit: Visit,
-    passwords: ReadonlyMap<string, PasswordHash>,
-    address: string,
+    login: Promise<string | EdgeError>,
     { forward, refuse, done }: { forward: (user: string) => void; refuse: Refuse; done: Done },
   ): void {
     const onClose = () => done('aborted')
     visit.response.once('close', onClose)
-    this.#logins
-      .userOf(passwords, visit.head.rawHeaders, address)
-      .then((login) => {
+    login
+      .then((user) => {
         if (visit.response.destroyed) return
         visit.response.off('close', onClose)
-        if (typeof login === 'string') forward(login)
-        else refuse(login)
+        if (typeof user === 'string') forward(user)
+        else refuse(user)
       })
       .catch((error) => this.#failed(visit, error))
   }

@@ -18,10 +18,8 @@ export function routeFor(claim: Route, target: string): Route | 'ambiguous' | un
   const path = target.split('?', 1)[0] ?? ''
   const route = longest(routes, path)
   if (route === undefined) return undefined
-  return isClear(path) &&
-    readings(path).every((reading) => longest(routes, reading, fold) === route)
-    ? route
-    : 'ambiguous'
+  const isClear = readings(path)?.every((reading) => longest(routes, reading, fold) === route)
+  return isClear ? route : 'ambiguous'
 }
 
 /** What the target of the route is asked for. */
@@ -36,11 +34,11 @@ function longest(
   path: string,
   form = (text: string) => text,
 ): Route | undefined {
+  const read = form(path)
   let found: Route | undefined
   for (const route of routes) {
     const { path: prefix = '' } = route
-    const isBeneath =
-      form(path).startsWith(form(prefix)) && /^(?:\/|$)/.test(path.slice(prefix.length))
+    const isBeneath = read.startsWith(form(prefix)) && /^(?:\/|$)/.test(path.slice(prefix.length))
     if (isBeneath && prefix.length >= (found?.path ?? '').length) found = route
   }
   return found
@@ -51,51 +49,40 @@ function fold(text: string): string {
   return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
 }
 
-/**
- * Not so where an escape is bad UTF-8, which lenient readers take for a `/`; where escapes are escaped again and
- * again; and where it would take long to read it in all ways.
- */
-function isClear(path: string): boolean {
-  if (!isOdd(path)) return true
-  if (path.length > longestRead || /%c[01]/i.test(path)) return false
-  const plain = decodings.reduce((text, decode) => decode(text), path)
-  return decoded(plain) === plain
+/** Enough for what is in use: all readings of a path of 4 KiB that has a few escapes. */
+const mostCharacters = 32_768
+
+/** All that servers make of a path. Undefined where that is too much, or where anything goes. */
+function readings(path: string): readonly string[] | undefined {
+  if (!/[%\\;\t]|\/\/|[. ](?:\/|$)/.test(path)) return [path] // one that all take as it stands
+  if (/%(?:c[01]|e0%[89]|f0%8)/i.test(path)) return undefined // bad UTF-8, that some read as a `/`
+  const texts = new Set([path])
+  let characters = 0
+  for (const text of texts) {
+    characters += text.length
+    if (characters > mostCharacters) return undefined
+    for (const step of steps) texts.add(step(text)) // what is added has its turn as well
+  }
+  return [...texts]
 }
 
-const longestRead = 4096
-
-/** Whether some may read it otherwise than as it stands. */
-function isOdd(path: string): boolean {
-  return /[%\\;\t]|\/\/|[. ](?:\/|$)/.test(path)
-}
-
-/** All that servers make of a path: each of the steps may be taken, or not. */
-function readings(path: string): string[] {
-  if (!isOdd(path)) return [path]
-  let texts = [path]
-  for (const step of steps) texts = [...new Set(texts.flatMap((text) => [text, step(text)]))]
-  return texts
-}
-
-type Step = (path: string) => string
-
-/** `%61`, `%2561`, `%252561` */
-const decodings: readonly Step[] = [decoded, decoded, decoded]
-
-const steps: readonly Step[] = [
-  ...decodings,
+/** They are taken by one or the other server, in whatever order. None makes a text longer. */
+const steps: readonly ((path: string) => string)[] = [
+  (path) => unescaped(path, /^[0-7][0-9a-f]$/i),
+  (path) => unescaped(path, /^(?:2[de]|3[0-9]|[46][1-9a-f]|[57][0-9a]|5f|7e)$/i), // RFC 3986 §6.2.2.2
   (path) => path.replace(/\0.*/s, '').replace(/[\t\r\n]/g, ''),
   (path) => path.replace(/\\/g, '/'),
+  (path) => path.replace(/^\/{2,}[^/]*(?=\/)/, ''), // `//x/admin`, as a URL without its scheme
   (path) => path.replace(/;[^/]*/g, ''),
   (path) => path.replace(/\/{2,}/g, '/'),
   withoutDots,
   (path) => path.replace(/(?<=[^/. ])[. ]+(?=\/|$)/g, ''), // as Windows does to names of files
 ]
 
-/** Every escape of ASCII: those beyond it are in no tunnel's path. */
-function decoded(path: string): string {
-  return path.replace(/%(?:u00)?([0-7][0-9a-f])/gi, (_, hex: string) =>
-    String.fromCharCode(Number.parseInt(hex, 16)),
+/** Without the escapes of such characters of ASCII: those beyond it are in no tunnel's path. */
+function unescaped(path: string, codes: RegExp): string {
+  return path.replace(/%(?:u00)?([0-9a-f]{2})/gi, (written, hex: string) =>
+    codes.test(hex) ? String.fromCharCode(Number.parseInt(hex, 16)) : written,
   )
 }
 
