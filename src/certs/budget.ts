@@ -40,7 +40,7 @@ export class Budget {
     if (week.length >= perDomain) {
       const text = `${domain} had ${week.length} new certificates in 7 days, which is all that ACME_DOMAIN_BUDGET allows`
       const retryAfterMs = oldest + WEEK_MS - nowMs
-      throw new CertificateError('CERT_OVER_BUDGET', text, { retryAfterMs })
+      throw new CertificateError('CERT_OVER_BUDGET', text, { kind: 'account', retryAfterMs })
     }
     week.push(nowMs)
     this.#ordered.set(domain, week)

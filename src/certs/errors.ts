@@ -35,7 +35,7 @@ export type CertificateErrorCode =
  *     challenge     the name does not lead here: in minutes, as someone has to change something
  *     limited       the issuer has limits, and says until when
  *     rejected      the issuer does not issue for this name, by its policy, or what it issues is of no use: tomorrow
- *     account       the issuer does not take us: configuration
+ *     account       the issuer does not take us, or our own budget is used up: configuration
  */
 export type FailureKind = 'unreachable' | 'challenge' | 'limited' | 'rejected' | 'account'
 

@@ -105,9 +105,9 @@ export class Issuing {
   }
 
   async #order(name: string, old: Certificate | undefined): Promise<Certificate> {
-    const { issuer, failures, budget, log } = this.#options
+    const { issuer, failures, log } = this.#options
     const startedMs = Date.now()
-    const putBack = old === undefined ? budget?.take(name, startedMs) : undefined
+    const putBack = old === undefined ? this.#takeFromBudget(name, startedMs) : undefined
     let pair: KeyAndChain | undefined
     let certificate: Certificate
     try {
@@ -129,6 +129,15 @@ export class Issuing {
       tookMs: Date.now() - startedMs,
     })
     return certificate
+  }
+
+  #takeFromBudget(name: string, nowMs: number): (() => void) | undefined {
+    try {
+      return this.#options.budget?.take(name, nowMs)
+    } catch (error) {
+      this.#noteFailure(name, error)
+      throw error
+    }
   }
 
   /** Asks the issuer, but no longer than it may take, whether it minds the signal or not. */

@@ -142,7 +142,7 @@ t.test('new names come out of a budget for each registered domain', async (t) =>
   const path = join(t.testdir(), 'issued.json')
   const load = () => Budget.load({ perDomain: 5, file: new StateFile({ path, log }), log })
   const decide = () => true
-  const { certificates, issuer, make } = setUp(t, { decide, budget: await load() })
+  const { certificates, issuer, make, log: said } = setUp(t, { decide, budget: await load() })
   issuer.fails = { kind: 'rejected' }
   await t.rejects(certificates.certificateFor('no.example.com'), { code: 'CERT_ISSUE_FAILED' })
   issuer.fails = undefined
@@ -157,6 +157,11 @@ t.test('new names come out of a budget for each registered domain', async (t) =>
   await certificates.certificateFor('e.example.com')
   const over = { code: 'CERT_OVER_BUDGET', retryAfterMs: 6 * DAY_MS, message: /ACME_DOMAIN_BUDGET/ }
   await t.rejects(certificates.certificateFor('f.example.com'), over)
+  const waiting = { code: 'CERT_BACKING_OFF', message: /ACME_DOMAIN_BUDGET/ }
+  await t.rejects(certificates.certificateFor('f.example.com'), waiting)
+  t.equal(said.count('certificate not issued'), 2, 'for each name once')
+  t.match(certificates.status(['f.example.com']).at(-1), { state: 'failing' })
+  await t.rejects(certificates.order('f.example.com'), over, 'not by command either')
   t.ok(await certificates.certificateFor('f.example.org'), 'another domain has its own')
   t.ok(await certificates.certificateFor('a.github.io'))
   await certificates.close()
