@@ -1,7 +1,8 @@
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { startAgent, startGateway } from '../support/programs.ts'
 import { bytesUpTo, serveHttp, serveTcp, sha256 } from './targets.ts'
@@ -11,11 +12,14 @@ import { ask, connectTo, visit } from './visitor.ts'
 // is of one thing.
 
 const mebibyte = 1024 * 1024
-/** `E2E_TRANSFER_MIB=1024` for what a release has to show. */
+/** `E2E_TRANSFER_MIB=2048` for what a release has to show. */
 const transferBytes = Number(process.env.E2E_TRANSFER_MIB ?? 256) * mebibyte
+const slowTransferBytes = Number(process.env.E2E_TRANSFER_MIB ?? 64) * mebibyte
 const residentLimitMiB = 150
 const heldBytes = 64 * mebibyte
-/** On the way to a visitor who does not read: the socket buffers of three connections, and windows. */
+/** What a transfer may add in a program that has done others before: nothing grows with its length. */
+const addedLimitMiB = 20
+/** On the way to one who does not read: the socket buffers of three connections, and windows. */
 const underWayBytes = 24 * mebibyte
 
 const site = await serveHttp(t, (request, response) => {
@@ -39,11 +43,20 @@ const web = await serveTcp(t, (socket) => {
   pipeline(bytesUpTo(heldBytes), socket).catch(() => {})
 })
 
+/** Reads nothing until it is told to, and then slowly. */
+const release = new EventEmitter()
+const slow = await serveHttp(t, async (request, response) => {
+  await once(release, 'slow')
+  for await (const _chunk of request) await delay(1)
+  response.end()
+})
+
 const gateway = await startGateway(t)
 const agent = await startAgent(t, gateway, [
   { hostname: 'app.localhost', target: site },
   { hostname: 'raw.localhost', target: raw, mode: 'tcp' },
   { hostname: 'web.localhost', target: web },
+  { hostname: 'slow.localhost', target: slow },
 ])
 const programs = [gateway.program, agent]
 await visit(gateway, 'app.localhost')
@@ -73,6 +86,31 @@ t.test(`an upload of ${transferBytes / mebibyte} MiB arrives`, async (t) => {
   watch.done(`${rate(startMs)} MiB/s`)
 })
 
+t.test('an upload to a target that reads slowly waits at its sender', async (t) => {
+  const watch = watchMemory(t)
+  const startMs = performance.now()
+  const outgoing = ask(gateway, 'slow.localhost', '/', {
+    method: 'POST',
+    headers: { 'content-length': slowTransferBytes },
+  })
+  const response = once(outgoing, 'response') as Promise<[IncomingMessage]>
+  const sending = pipeline(bytesUpTo(slowTransferBytes), outgoing)
+  const sent = () => outgoing.socket?.bytesWritten ?? 0
+  await once(outgoing, 'drain')
+  await standstill(sent)
+  const heldMiB = Math.round(sent() / mebibyte)
+  t.ok(sent() < underWayBytes, `sent ${heldMiB} MiB`)
+  release.emit('slow')
+  await sending
+  t.equal((await response)[0].statusCode, 200)
+  const addedMiB = watch.done(
+    `stood still after ${heldMiB} MiB, then ${rate(startMs, slowTransferBytes)} MiB/s`,
+  )
+  for (const [index, added] of addedMiB.entries()) {
+    t.ok(added < addedLimitMiB, `${Math.round(added)} MiB more in ${programs[index]?.name}`)
+  }
+})
+
 t.test('200 requests at once are all answered', async (t) => {
   const watch = watchMemory(t)
   const startMs = performance.now()
@@ -93,7 +131,9 @@ for (const name of ['web.localhost', 'raw.localhost']) {
         return socket
       }),
     )
-    const slowestMs = await standstill(before)
+    const slowestMs = await standstill(() =>
+      held.slice(before).reduce((sum, { bytesWritten }) => sum + bytesWritten, 0),
+    )
     const sent = held.slice(before).map(({ bytesWritten }) => bytesWritten)
     t.equal(sent.length, 20)
     t.ok(Math.max(...sent) < underWayBytes, `sent at most ${Math.max(...sent)} bytes`)
@@ -109,8 +149,8 @@ for (const name of ['web.localhost', 'raw.localhost']) {
   })
 }
 
-/** Visits others until nothing more comes from the services that are held up. The longest such visit. */
-async function standstill(from: number): Promise<number> {
+/** Visits others until nothing more is sent by those that are held up. The longest such visit. */
+async function standstill(sentBytes: () => number): Promise<number> {
   let slowestMs = 0
   for (let sent = -1, last = 0; sent !== last; ) {
     last = sent
@@ -119,35 +159,41 @@ async function standstill(from: number): Promise<number> {
       await visit(gateway, 'app.localhost')
       slowestMs = Math.max(slowestMs, performance.now() - startMs)
     }
-    sent = held.slice(from).reduce((sum, { bytesWritten }) => sum + bytesWritten, 0)
+    sent = sentBytes()
   }
   return slowestMs
 }
 
 /** Looks at the resident memory of both programs ten times a second, until `done`. */
 function watchMemory(t: Test) {
-  const peaks = programs.map(() => 0)
+  const isKnown = process.platform === 'linux'
+  const before = programs.map((program) => (isKnown ? program.residentMiB() : 0))
+  const peaks = [...before]
   const sample = () => {
     for (const [index, program] of programs.entries()) {
       peaks[index] = Math.max(peaks[index] ?? 0, program.residentMiB())
     }
   }
-  const isKnown = process.platform === 'linux'
   const timer = isKnown ? setInterval(sample, 100) : undefined
   t.teardown(() => clearInterval(timer))
   return {
-    done(figure: string): void {
-      if (!isKnown) return t.comment('no /proc here: resident memory is NOT tested')
+    /** How much more each of them had at its peak, in MiB. */
+    done(figure: string): readonly number[] {
+      if (!isKnown) {
+        t.comment('no /proc here: resident memory is NOT tested')
+        return []
+      }
       clearInterval(timer)
       sample()
       const [gatewayMiB = 0, agentMiB = 0] = peaks.map(Math.round)
       t.comment(`${figure}; resident: gateway ${gatewayMiB} MiB, agent ${agentMiB} MiB`)
       t.ok(gatewayMiB < residentLimitMiB, `the gateway's ${gatewayMiB} MiB`)
       t.ok(agentMiB < residentLimitMiB, `the agent's ${agentMiB} MiB`)
+      return peaks.map((peak, index) => peak - (before[index] ?? 0))
     },
   }
 }
 
-function rate(startMs: number): number {
-  return Math.round(transferBytes / mebibyte / ((performance.now() - startMs) / 1000))
+function rate(startMs: number, bytes = transferBytes): number {
+  return Math.round(bytes / mebibyte / ((performance.now() - startMs) / 1000))
 }
