@@ -1,6 +1,6 @@
 /** What `gotunnel-server certs` prints. */
 import type { OrderedCertificate } from '../certs/command-socket.ts'
-import type { CertificateStatus, IssuanceStatus } from '../certs/status.ts'
+import type { CertificateFailure, CertificateStatus, IssuanceStatus } from '../certs/status.ts'
 import { visible } from '../config/errors.ts'
 import { moment } from './moment.ts'
 
@@ -14,7 +14,7 @@ export function describeCertificates(
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .map(({ name, source, state, notAfterMs, failure }) => ({
       cells: [name, state, source, notAfterMs === undefined ? '-' : at(notAfterMs, nowMs)],
-      below: failure && `  ${failure.reason}; next try ${nextTry(failure.nextTryAtMs, nowMs)}`,
+      below: failure && `  ${failure.reason}; ${nextTry(failure, nowMs)}`,
     }))
   if (rows.length === 0) return 'no certificates yet: they are made when visitors ask for names\n'
   const all = [HEAD, ...rows.map(({ cells }) => cells)]
@@ -45,8 +45,10 @@ export function describeOrdered(
   return isNew ? `${facts}\n` : `${facts}; it was there already (certs renew gets another)\n`
 }
 
-function nextTry(ms: number, nowMs: number): string {
-  return ms > nowMs ? at(ms, nowMs) : 'when a visitor or an agent comes'
+function nextTry({ kind, nextTryAtMs }: CertificateFailure, nowMs: number): string {
+  if (nextTryAtMs <= nowMs) return 'next try when a visitor or an agent comes'
+  const text = `next try ${at(nextTryAtMs, nowMs)}`
+  return kind === 'limited' ? text : `${text}, or now with certs issue`
 }
 
 function paused(untilMs: number, nowMs: number): string {
