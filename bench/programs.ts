@@ -90,8 +90,10 @@ async function connectAgents(scope: BenchScope, { ports, ca }: Gateway): Promise
   const running: Promise<void>[] = []
   const connected = Array.from({ length: manyAgents }, (_, at) => {
     const agent = new Agent({
-      gateways: [{ dial }],
-      token: () => signToken({ secret: sharedSecret, issuer: 'bench', expireSec: 3600 }),
+      connection: {
+        gateways: [{ dial }],
+        token: () => signToken({ secret: sharedSecret, issuer: 'bench', expireSec: 3600 }),
+      },
       tunnels: [
         {
           hostname: `app-${at}.localhost`,

@@ -1,6 +1,7 @@
 import type { TokenLife } from '../client/expiry-warning.ts'
 import type { Route } from '../client/forward.ts'
 import type { AgentGateway } from '../client/gateways.ts'
+import type { AgentConnection } from '../client/settings.ts'
 import type { AgentConfig } from '../config/agent.ts'
 import type { Invocation } from './arguments.ts'
 
@@ -12,6 +13,28 @@ export async function load(invocation: Invocation) {
   const { readCertificates } = await import('./ca-file.ts')
   const ca = config.caFile === undefined ? undefined : readCertificates(config.caFile, 'ca_file')
   return { config, ca, routes: await routesOf(config) }
+}
+
+/** How the agent comes to its gateway, and as whom. */
+export async function connectionOf(
+  config: AgentConfig,
+  ca: string | undefined,
+  invocation: Invocation,
+): Promise<AgentConnection> {
+  const { hostname: machineName } = await import('node:os')
+  const { deriveAgentId } = await import('./agent-id.ts')
+  const { programVersion } = await import('./version.ts')
+  return {
+    gateways: await gatewaysOf(config, ca),
+    token: await tokenSource(config),
+    tokenLife: await tokenLife(config),
+    agent: {
+      id: config.agentId ?? deriveAgentId(invocation),
+      name: machineName(),
+      version: programVersion(),
+      platform: `${process.platform}-${process.arch}`,
+    },
+  }
 }
 
 /** Where its gateways are, and how each is dialled. */
@@ -29,6 +52,10 @@ export async function gatewaysOf(
   }))
 }
 
+export function configFileOf(invocation: Invocation): string {
+  return invocation.value('config') ?? 'config.yaml'
+}
+
 /** From the file, or for one tunnel from the command line. */
 async function loadConfig(invocation: Invocation): Promise<AgentConfig> {
   if (['http', 'tcp', 'tls'].includes(invocation.command.name)) {
@@ -39,7 +66,7 @@ async function loadConfig(invocation: Invocation): Promise<AgentConfig> {
   const { parseAgentConfig } = await import('../config/agent.ts')
   const { checkSecret } = await import('../auth/secret.ts')
   const { isPasswordHash } = await import('../auth/password.ts')
-  const file = invocation.value('config') ?? 'config.yaml'
+  const file = configFileOf(invocation)
   const text = readText(file, {
     hint: 'copy config.yaml.example, or name another one with --config',
   })

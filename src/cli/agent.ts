@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-import type { Route } from '../client/forward.ts'
+import type { AgentSettings } from '../client/settings.ts'
 import type { AgentConfig } from '../config/agent.ts'
-import { gatewaysOf, load, tokenLife, tokenSource } from './agent-config.ts'
+import { connectionOf, load } from './agent-config.ts'
 import { agentUsage } from './agent-usage.ts'
 import type { Invocation } from './arguments.ts'
 import type { LiveStatus } from './live/live-status.ts'
@@ -38,11 +38,12 @@ await main({
 })
 
 async function run(invocation: Invocation, life: Life): Promise<void> {
-  const { config, ca, routes } = await load(invocation)
+  const loaded = await load(invocation)
+  const { config, ca, routes: tunnels } = loaded
   if (invocation.has('check')) return printSummary(config)
 
   const { endOfLifeNotice, programVersion } = await import('./version.ts')
-  const live = await liveStatus(config, routes, programVersion())
+  const live = await liveStatus(config, programVersion())
   const { createLogger } = await import('./logger.ts')
   const log = live ?? createLogger(config)
   life.useLogger(log)
@@ -51,32 +52,27 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
   if (config.skipTlsVerify) log.warn("the gateway's certificate is not checked (skip_tls_verify)")
 
   const { Agent } = await import('../client/agent.ts')
-  const { hostname: machineName } = await import('node:os')
-  const { deriveAgentId } = await import('./agent-id.ts')
+  const connection = await connectionOf(config, ca, invocation)
   const agent = new Agent({
-    gateways: await gatewaysOf(config, ca),
-    token: await tokenSource(config),
-    tokenLife: await tokenLife(config),
-    tunnels: routes,
+    ...{ connection, tunnels, log },
     graceMs: config.shutdownGraceSec * 1000,
-    agent: {
-      id: config.agentId ?? deriveAgentId(invocation),
-      name: machineName(),
-      version: programVersion(),
-      platform: `${process.platform}-${process.arch}`,
-    },
-    log,
     ...(live && { onRequests: live.onRequests }),
   })
   live?.watch(agent)
+  let stopReloading: (() => void) | undefined
+  if (invocation.command.name === '') {
+    const { reloadOnChange } = await import('./agent-reload.ts')
+    const change = (settings: AgentSettings) => agent.change(settings)
+    stopReloading = reloadOnChange({ invocation, life, log, loaded, connection, change })
+  }
   await agent.run(life.signal)
+  stopReloading?.()
   log.info('closed')
 }
 
 /** For people at a terminal, unless they have asked for a log of some form. */
 async function liveStatus(
   { logFormat, logLevel, gateways }: AgentConfig,
-  routes: readonly Route[],
   version: string,
 ): Promise<LiveStatus | undefined> {
   const { stdout: terminal } = process
@@ -85,7 +81,7 @@ async function liveStatus(
   const { LiveStatus } = await import('./live/live-status.ts')
   const { formatHostPort } = await import('../net/address.ts')
   const gateway = gateways.map(formatHostPort).join(', ')
-  return new LiveStatus({ terminal, version, gateway, routes })
+  return new LiveStatus({ terminal, version, gateway })
 }
 
 async function printSummary(config: AgentConfig): Promise<void> {

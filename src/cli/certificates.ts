@@ -16,6 +16,8 @@ export interface OpenedCertificates {
   readonly make: (decide: (hostname: string) => boolean) => Certificates
   /** Where a CA looks at us for answers. */
   readonly challenges: ChallengeSource | undefined
+  /** Looks at the operator's own now; what is wrong there is logged. */
+  refresh(): Promise<void>
   /** Of what `make` gave, its owner closes the rest. */
   close(): Promise<void>
 }
@@ -38,6 +40,7 @@ export async function openCertificates(
   return {
     make: (decide) => new Certificates({ ...options, directory, decide, log }),
     challenges,
+    refresh: async () => directory?.refresh(),
     close: async () => directory?.close(),
   }
 }

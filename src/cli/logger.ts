@@ -4,6 +4,8 @@ import type { LogFields, Logger } from '../log.ts'
 import { formatJson, formatPretty, type LogLine } from './log-format.ts'
 
 export interface ProgramLogger extends Logger {
+  /** The least important lines to log from now on. */
+  setLevel(level: LogSettings['logLevel']): void
   /** Hands what is still on its way to the stream; what is logged after it is lost. */
   close(): Promise<void>
 }
@@ -20,7 +22,8 @@ const levels = { error: 0, warn: 1, info: 2, debug: 3 } as const
 
 /** The Logger all parts of a program share. A line below the level costs a comparison. */
 export function createLogger(options: LoggerOptions): ProgramLogger {
-  const { logLevel, logFormat, stream = process.stdout } = options
+  const { logFormat, stream = process.stdout } = options
+  let { logLevel } = options
   const isPretty = logFormat === 'pretty' || (logFormat === 'auto' && stream.isTTY === true)
   const isColoured = isPretty && stream.isTTY === true && !process.env.NO_COLOR
   const format = (line: LogLine) => (isPretty ? formatPretty(line, isColoured) : formatJson(line))
@@ -34,7 +37,7 @@ export function createLogger(options: LoggerOptions): ProgramLogger {
     },
   })
   const logger = winston.createLogger({
-    level: logLevel,
+    level: 'debug', // ours is asked before
     levels,
     format: winston.format((info) =>
       Object.assign(info, { [lineOf]: format(info.line as LogLine) }),
@@ -44,9 +47,8 @@ export function createLogger(options: LoggerOptions): ProgramLogger {
 
   let closing: Promise<void> | undefined
   const write = (level: LogLine['level']) => {
-    if (levels[level] > levels[logLevel]) return () => {}
     return (message: string, fields?: LogFields) => {
-      if (closing) return
+      if (levels[level] > levels[logLevel] || closing) return
       const line: LogLine = { time: new Date(), level, message, fields }
       logger.log({ level, message, line })
     }
@@ -56,6 +58,9 @@ export function createLogger(options: LoggerOptions): ProgramLogger {
     info: write('info'),
     warn: write('warn'),
     error: write('error'),
+    setLevel(level) {
+      logLevel = level
+    },
     close() {
       closing ??= new Promise((resolve) => {
         transport.once('finish', () => resolve(lines.close()))

@@ -17,6 +17,8 @@ export interface Program {
 export interface Life {
   /** Aborted by the first SIGINT or SIGTERM: finish what runs, and return. The second one does not wait. */
   readonly signal: AbortSignal
+  /** Called at each SIGHUP, which ends the program without it. */
+  onHangup(listener: () => void): void
   /** From now on signals and crashes are told here; closed when the program ends. */
   useLogger(log: ProgramLogger): void
 }
@@ -44,6 +46,7 @@ export async function main(program: Program): Promise<never> {
   try {
     await run(program, {
       signal: stopping.signal,
+      onHangup: (listener) => void process.on('SIGHUP', listener),
       useLogger(logger) {
         log = logger
       },

@@ -42,7 +42,9 @@ await main({
 })
 
 async function run(invocation: Invocation, life: Life): Promise<void> {
-  const { config, ignored } = await load(invocation.value('env-file'))
+  const { loadServer } = await import('./server-config.ts')
+  const loaded = loadServer({ envFile: invocation.value('env-file'), env: process.env })
+  const { config, ignored } = loaded
   if (invocation.has('check')) return printSummary(config, ignored)
 
   const { createLogger } = await import('./logger.ts')
@@ -73,6 +75,9 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
     challenges: opened.challenges,
     log,
   })
+  const { reload } = await import('./server-reload.ts')
+  const refresh = () => Promise.all([opened.refresh(), revocations?.refresh()])
+  life.onHangup(() => void reload({ loaded, log, refresh }))
   await gateway.start()
   const names = () => gateway.status().certificates.map(({ name }) => name)
   const commands = certificates && (await openCommands(config, certificates, names, log))
@@ -88,24 +93,6 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
   await opened.close()
   await revocations?.close()
   log.info('closed')
-}
-
-async function load(envFile: string | undefined) {
-  const { loadEnvironment, readText, requireDirectory } = await import('../config/load.ts')
-  const { findIgnoredKeys, parseServerConfig } = await import('../config/server.ts')
-  const { checkSecret } = await import('../auth/secret.ts')
-  const isOptional = envFile === undefined
-  const { env, keysOfFile, positionOf } = loadEnvironment(process.env, envFile ?? '.env', {
-    isOptional,
-  })
-  const config = parseServerConfig(env, { checkSecret, positionOf })
-  if (config.tlsCertDir !== undefined) {
-    requireDirectory(config.tlsCertDir, 'TLS_CERT_DIR', positionOf('TLS_CERT_DIR'))
-  }
-  if (config.revocationsFile !== undefined) {
-    readText(config.revocationsFile, { hint: 'REVOCATIONS_FILE names it; an empty one will do' })
-  }
-  return { config, ignored: findIgnoredKeys(keysOfFile) }
 }
 
 async function openRevocations({ revocationsFile: file }: ServerConfig, log: Logger) {

@@ -29,14 +29,18 @@ export class AgentLog {
   }
 
   connected(tunnel: Tunnel, routes: readonly Route[]): void {
-    const { ports } = tunnel
-    this.#log.info('connected', {
-      ...this.#fields(),
-      session: tunnel.sessionId,
-      tunnels: Object.fromEntries(routes.map(({ hostname, target }) => [hostname, target.text])),
-      ...(ports.size > 0 && { ports: Object.fromEntries(ports) }),
-    })
+    this.#log.info('connected', { ...this.#fields(), ...offered(tunnel, routes) })
     this.#lacks(tunnel, routes)
+  }
+
+  /** Other tunnels, of the session that is up. */
+  changed(tunnel: Tunnel, routes: readonly Route[]): void {
+    this.#log.info('tunnels changed', offered(tunnel, routes))
+    this.#lacks(tunnel, routes)
+  }
+
+  leaving({ streamCount: streams }: Tunnel): void {
+    this.#log.info('connecting anew, with other settings', { streams })
   }
 
   served({ hostname, target }: Route, visitor: Addresses | undefined): void {
@@ -102,5 +106,13 @@ export class AgentLog {
         reason: error.message,
       }),
     }
+  }
+}
+
+function offered({ sessionId: session, ports }: Tunnel, routes: readonly Route[]): LogFields {
+  return {
+    session,
+    tunnels: Object.fromEntries(routes.map(({ hostname, target }) => [hostname, target.text])),
+    ...(ports.size > 0 && { ports: Object.fromEntries(ports) }),
   }
 }

@@ -1,28 +1,21 @@
 import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import type { Logger } from '../log.ts'
-import type { AgentInfo, Requests } from '../protocol/messages.ts'
+import type { Requests } from '../protocol/messages.ts'
 import { AgentLog } from './agent-log.ts'
+import type { AgentEvents, AgentState, AgentStatus } from './agent-status.ts'
 import { attemptAfter, nextDelayMs } from './backoff.ts'
 import { ClientError, type Refusal } from './errors.ts'
-import { type TokenLife, warnBeforeExpiry } from './expiry-warning.ts'
+import { warnBeforeExpiry } from './expiry-warning.ts'
 import type { Route } from './forward.ts'
-import { type AgentGateway, Turns } from './gateways.ts'
+import { Turns } from './gateways.ts'
+import type { AgentSettings } from './settings.ts'
 import { Tunnel } from './tunnel.ts'
 import { Pause, untilLeaving } from './until.ts'
 import { watchForWaking } from './wake-watch.ts'
 
-export interface AgentOptions {
-  /** At least one; they are tried in turn. */
-  readonly gateways: readonly AgentGateway[]
-  /** A token to register with; asked anew for each connection, so it may live shortly. */
-  readonly token: () => string
-  /** Of a token that stays the same: the agent warns before it ends, and ends with it. */
-  readonly tokenLife?: TokenLife | undefined
-  /** At least one; no two with the same hostname. */
-  readonly tunnels: readonly Route[]
+export interface AgentOptions extends AgentSettings {
   readonly log: Logger
-  readonly agent?: AgentInfo
   /** How long running streams may go on after the signal. */
   readonly graceMs?: number
   /** Streams that the gateway may have open at once. */
@@ -33,56 +26,29 @@ export interface AgentOptions {
   readonly random?: () => number
 }
 
-export type AgentState =
-  /** Not running: not yet, or no more. */
-  | 'idle'
-  /** Dialling, or registering. */
-  | 'connecting'
-  /** Registered: the gateway may open streams. */
-  | 'connected'
-  /** Until the next try. */
-  | 'waiting'
-  /** Told to stop, and waiting for the streams that run. */
-  | 'closing'
-
-export interface AgentStatus {
-  readonly state: AgentState
-  /** Unix time in milliseconds; `undefined` while not connected, like the two that follow. */
-  readonly connectedSinceMs: number | undefined
-  readonly session: string | undefined
-  readonly rttMs: number | undefined
-  /** The public ports that the gateway took for us, by hostname. */
-  readonly ports: ReadonlyMap<string, number>
-  /** Those of a tunnel that is being left included. */
-  readonly streams: number
-  /** What ended the last try or the last tunnel. */
-  readonly lastError: ClientError | undefined
-}
-
-export interface AgentEvents {
-  state: [state: AgentState]
-  /** A stream to this target is served; in http mode it may carry many requests. */
-  connection: [route: Route]
-}
-
 /** Keeps one tunnel up: dials, registers, serves until the tunnel is lost, waits, and tries again, for ever. */
 export class Agent extends EventEmitter<AgentEvents> {
   readonly #options: AgentOptions
+  #settings: AgentSettings
   readonly #log: AgentLog
   readonly #turns: Turns
   readonly #graceMs: number
   readonly #random: () => number
+  #stopWarning: (() => void) | undefined
   /** The one that serves, and those that a gateway has said go-away to while streams still run. */
   readonly #tunnels = new Set<Tunnel>()
   #current: { readonly tunnel: Tunnel; readonly sinceMs: number } | undefined
   readonly #pause = new Pause()
   #state: AgentState = 'idle'
   #lastError: ClientError | undefined
+  /** It has left its tunnel itself, to connect anew at once. */
+  #hasLeft = false
 
   constructor(options: AgentOptions) {
     super()
     this.#options = options
-    this.#turns = new Turns(options.gateways)
+    this.#settings = options
+    this.#turns = new Turns(options.connection.gateways)
     this.#log = new AgentLog(options.log, this.#turns)
     this.#graceMs = options.graceMs ?? 15_000
     this.#random = options.random ?? Math.random
@@ -98,6 +64,7 @@ export class Agent extends EventEmitter<AgentEvents> {
       session: tunnel?.sessionId,
       rttMs: tunnel?.rttMs,
       ports: tunnel?.ports ?? new Map(),
+      tunnels: this.#settings.tunnels,
       streams,
       lastError: this.#lastError,
     }
@@ -110,13 +77,13 @@ export class Agent extends EventEmitter<AgentEvents> {
    *   also what `token` throws, and ProtocolError PROTOCOL_LINE_TOO_LONG when no gateway would read so many tunnels.
    */
   async run(signal: AbortSignal): Promise<void> {
-    const { tokenLife } = this.#options
-    const stopWarning = tokenLife && warnBeforeExpiry(tokenLife, this.#options.log)
+    this.#warnBeforeExpiry()
     const stopWatching = watchForWaking((awayMs) => this.#wake(awayMs))
     try {
       for (let attempt = 0; !signal.aborted; ) {
         const upMs = await this.#runOnce(signal)
         if (signal.aborted) break
+        if (this.#hasLeft) continue
         if (this.#turns.next({ wasUp: upMs !== undefined })) continue
         attempt = attemptAfter({ attempt, upMs: upMs ?? 0 })
         // Our own line is dead rather than the gateway, which then has no crowd to fear.
@@ -125,10 +92,55 @@ export class Agent extends EventEmitter<AgentEvents> {
         attempt += 1
       }
     } finally {
-      stopWarning?.()
+      this.#stopWarning?.()
       stopWatching()
       await this.#close()
     }
+  }
+
+  /**
+   * Goes on with these. Other tunnels are taken up by the tunnel that is up, whose streams run on; where the gateway
+   * does not know that, and for another connection, it leaves and connects anew.
+   * @throws ClientError CLIENT_REFUSED or ProtocolError PROTOCOL_LINE_TOO_LONG: nothing has changed.
+   */
+  async change(settings: AgentSettings): Promise<void> {
+    const { tunnel } = this.#current ?? {}
+    const isSameConnection = settings.connection === this.#settings.connection
+    if (isSameConnection && tunnel?.hasCapability('update')) {
+      await this.#update(tunnel, settings.tunnels)
+      this.#settings = settings
+      if (tunnel === this.#current?.tunnel) this.#log.changed(tunnel, settings.tunnels)
+      return
+    }
+    this.#settings = settings
+    if (!isSameConnection) {
+      this.#turns.startWith(settings.connection.gateways)
+      this.#warnBeforeExpiry()
+    }
+    this.#pause.skip()
+    if (tunnel !== undefined) this.#leave(tunnel)
+  }
+
+  async #update(tunnel: Tunnel, routes: readonly Route[]): Promise<void> {
+    try {
+      await tunnel.update(routes)
+    } catch (error) {
+      // A tunnel that ended meanwhile is followed by one that has them.
+      if (!(error instanceof ClientError) || error.code === 'CLIENT_REFUSED') throw error
+    }
+  }
+
+  /** What runs there may end; its names are for the next one. */
+  #leave(tunnel: Tunnel): void {
+    this.#hasLeft = true
+    this.#log.leaving(tunnel)
+    void tunnel.close(this.#graceMs)
+  }
+
+  #warnBeforeExpiry(): void {
+    this.#stopWarning?.()
+    const { tokenLife } = this.#settings.connection
+    this.#stopWarning = tokenLife && warnBeforeExpiry(tokenLife, this.#options.log)
   }
 
   async #close(): Promise<void> {
@@ -140,27 +152,32 @@ export class Agent extends EventEmitter<AgentEvents> {
 
   /** One tunnel, from the dial until it takes no more streams. Returns how long it was up, if it was. */
   async #runOnce(signal: AbortSignal): Promise<number | undefined> {
+    const settings = this.#settings
+    this.#hasLeft = false
     let tunnel: Tunnel
     try {
       this.#enter('connecting')
       this.#log.connecting()
-      tunnel = await this.#connect(signal)
+      tunnel = await this.#connect(settings, signal)
     } catch (error) {
       this.#failed(error, signal)
       return undefined
     }
     const upSinceMs = performance.now()
-    this.#connected(tunnel)
+    this.#connected(tunnel, settings)
+    if (settings !== this.#settings) this.#leave(tunnel) // they have changed while it connected
     await untilLeaving(tunnel, signal)
     this.#current = undefined
     const upMs = performance.now() - upSinceMs
-    if (!signal.aborted) this.#lost(tunnel, upMs)
+    if (!signal.aborted && !this.#hasLeft) this.#lost(tunnel, upMs)
     return upMs
   }
 
-  async #connect(signal: AbortSignal): Promise<Tunnel> {
+  async #connect(settings: AgentSettings, signal: AbortSignal): Promise<Tunnel> {
     const transport = await this.#dial(signal)
-    const { token, tunnels: routes, agent, maxStreams, onRequests } = this.#options
+    const { connection, tunnels: routes } = settings
+    const { token, agent } = connection
+    const { maxStreams, onRequests } = this.#options
     try {
       signal.throwIfAborted()
       const tunnel = await Tunnel.open(
@@ -213,13 +230,13 @@ export class Agent extends EventEmitter<AgentEvents> {
    * for it that has just booted: it will be set.
    */
   #isUntimely({ code }: Refusal): boolean {
-    return code === 'TOKEN_EXPIRED' && this.#options.tokenLife === undefined
+    return code === 'TOKEN_EXPIRED' && this.#settings.connection.tokenLife === undefined
   }
 
-  #connected(tunnel: Tunnel): void {
+  #connected(tunnel: Tunnel, { tunnels }: AgentSettings): void {
     this.#current = { tunnel, sinceMs: Date.now() }
     this.#enter('connected')
-    this.#log.connected(tunnel, this.#options.tunnels)
+    this.#log.connected(tunnel, tunnels)
   }
 
   /** @throws ClientError where another try could change nothing. */

@@ -9,8 +9,11 @@ import {
   formatMessage,
   isFinalRefusal,
   type Message,
+  type Outcome,
   parseMessage,
   type Requests,
+  type Update,
+  type Updated,
 } from '../protocol/messages.ts'
 import { ClientError } from './errors.ts'
 
@@ -29,6 +32,8 @@ export interface ControlEvents {
 const ackTimeoutMs = 10_000
 /** A gateway sends a heartbeat every 15 s: two may be lost, not more. */
 const silenceTimeoutMs = 40_000
+/** How long it may take to open and to claim what an update asks for. */
+const updateTimeoutMs = 10_000
 /** How long what has arrived may take to be read. */
 const unreadMs = 500
 
@@ -37,6 +42,7 @@ export class Control extends EventEmitter<ControlEvents> {
   readonly #stream: Duplex
   readonly #lines = new LineDecoder()
   #deadline: NodeJS.Timeout | undefined
+  #onUpdated: ((answer: Updated | undefined) => void) | undefined
   #state: 'registering' | 'admitted' | 'released' | 'ended' = 'registering'
 
   /** `register` is the formatted message. */
@@ -48,6 +54,28 @@ export class Control extends EventEmitter<ControlEvents> {
     stream.on('error', (cause) => this.#lost(cause.message, cause))
     stream.write(register)
     this.#expect(noAnswer(), ackTimeoutMs)
+  }
+
+  /**
+   * Asks for other tunnels, and gives the answer.
+   * @throws ClientError CLIENT_CLOSED when there is none, as the tunnel ends; ProtocolError PROTOCOL_LINE_TOO_LONG.
+   */
+  async update(tunnels: Update['tunnels']): Promise<Updated> {
+    if (this.#state !== 'admitted') throw noUpdate()
+    this.#stream.write(formatMessage({ type: 'update', tunnels }))
+    const deadline = setTimeout(() => {
+      const text = `the gateway did not answer an update for ${updateTimeoutMs / 1000} s`
+      this.#fail(new ClientError('CLIENT_GATEWAY_SILENT', text))
+    }, updateTimeoutMs)
+    try {
+      const answer = await new Promise<Updated | undefined>(
+        (resolve) => (this.#onUpdated = resolve),
+      )
+      if (answer === undefined) throw noUpdate()
+      return answer
+    } finally {
+      clearTimeout(deadline)
+    }
   }
 
   /** From now on neither silence nor the stream's end is a failure: one of the two sides is leaving. */
@@ -76,6 +104,7 @@ export class Control extends EventEmitter<ControlEvents> {
     if (this.#state === 'ended') return
     if (message.type === 'ack' && this.#state === 'registering') this.#answered(message)
     else if (message.type === 'ping') this.#heartbeat()
+    else if (message.type === 'updated') this.#onUpdated?.(message)
     else if (message.type === 'replaced') this.emit('replaced')
     else if (message.type === 'requests') this.emit('requests', message)
     else if (message.type === 'end') this.#fail(ended(message))
@@ -123,7 +152,12 @@ export class Control extends EventEmitter<ControlEvents> {
   #become(state: 'admitted' | 'released' | 'ended'): void {
     this.#state = state
     clearTimeout(this.#deadline)
+    this.#onUpdated?.(undefined)
   }
+}
+
+function noUpdate(): ClientError {
+  return new ClientError('CLIENT_CLOSED', 'the tunnel ended before it was changed')
 }
 
 export function noAnswer(cause?: Error): ClientError {
@@ -135,11 +169,11 @@ export function gatewayGone(reason: string, cause?: Error): ClientError {
   return new ClientError('CLIENT_GATEWAY_GONE', `the gateway is gone: ${reason}`, { cause })
 }
 
-function refused(ack: Ack): ClientError {
-  const text = shown(explainRefusal(ack))
-  const refusal = { text, code: ack.code, isFinal: isFinalRefusal(ack), gatewayTimeMs: ack.ts }
-  const message = `the gateway refused the registration: ${text}`
-  return new ClientError('CLIENT_REFUSED', message, { refusal })
+/** `what` was asked for. */
+export function refused(outcome: Outcome, what = 'registration'): ClientError {
+  const text = shown(explainRefusal(outcome))
+  const refusal = { text, code: outcome.code, isFinal: isFinalRefusal(outcome) }
+  return new ClientError('CLIENT_REFUSED', `the gateway refused the ${what}: ${text}`, { refusal })
 }
 
 /** Of a token that has expired the next registration may bring a new one, and decides. */

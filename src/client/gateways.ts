@@ -10,12 +10,18 @@ export interface AgentGateway {
 
 /** Gateways that are tried in turn: all of them once, before there is a pause. */
 export class Turns {
-  readonly #gateways: readonly AgentGateway[]
+  #gateways: readonly AgentGateway[] = []
   #index = 0
-  #untried: number
+  #untried = 0
 
   constructor(gateways: readonly AgentGateway[]) {
+    this.startWith(gateways)
+  }
+
+  /** The first of these is the next to be tried. */
+  startWith(gateways: readonly AgentGateway[]): void {
     this.#gateways = gateways
+    this.#index = 0
     this.#untried = gateways.length
   }
 

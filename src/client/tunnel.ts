@@ -1,31 +1,20 @@
 import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { defaultOptions, type MuxError, type MuxStream, Session } from '../mux/index.ts'
-import {
-  type Ack,
-  type AgentInfo,
-  formatMessage,
-  type Requests,
-  ruleNames,
-} from '../protocol/messages.ts'
-import { CAPABILITIES, type Capability } from '../protocol/version.ts'
-import { Control, gatewayGone, noAnswer } from './control.ts'
+import { type Ack, ruleNames } from '../protocol/messages.ts'
+import type { Capability } from '../protocol/version.ts'
+import { Control, gatewayGone, noAnswer, refused } from './control.ts'
 import { ClientError } from './errors.ts'
 import { type ForwardOptions, forward, type Route } from './forward.ts'
+import { formatRegister, offerOf, type Registration } from './registration.ts'
 
-export interface TunnelOptions {
+export interface TunnelOptions extends Registration {
   /** Connected, and the tunnel's own from now on. */
   readonly transport: Duplex
-  /** A JWT that the gateway will verify. */
-  readonly token: string
-  readonly routes: readonly Route[]
-  readonly agent?: AgentInfo
   /** Told of each stream that could not be served. */
   readonly onFailure?: NonNullable<ForwardOptions['onFailure']>
   /** Told of each stream that is served. */
   readonly onConnection?: NonNullable<ForwardOptions['onConnection']>
-  /** Told what visitors ask for, by a gateway that tells it. */
-  readonly onRequests?: (requests: Requests) => void
   /** Streams that the gateway may have open at once; those beyond are reset. */
   readonly maxStreams?: number
 }
@@ -59,6 +48,9 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
   readonly #session: Session
   readonly #control: Control
   readonly #forwarding: ForwardOptions
+  /** By hostname; while an update is under way, both those before and those after it. */
+  readonly #routes: Map<string, Route>
+  #ports: ReadonlyMap<string, number> = new Map()
   /** One of our tunnels that a gateway must know how to guard, or must not have. */
   readonly #ruled: Route | undefined
   #forwards = 0
@@ -96,8 +88,9 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     const register = formatRegister(options)
     const { transport, routes, onFailure, onConnection, maxStreams = 10_000 } = options
     this.#ruled = routes.find((route) => ruleNames(route).length > 0)
+    this.#routes = new Map(routes.map((route) => [route.hostname, route]))
     this.#forwarding = {
-      routes: new Map(routes.map((route) => [route.hostname, route])),
+      routes: this.#routes,
       ...(onFailure !== undefined && { onFailure }),
       ...(onConnection !== undefined && { onConnection }),
     }
@@ -128,8 +121,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
 
   /** The public ports that the gateway took for us, by hostname; of names that are ours. */
   get ports(): ReadonlyMap<string, number> {
-    const ports = [...(this.#ack?.ports ?? [])]
-    return new Map(ports.filter(([hostname]) => this.#forwarding.routes.has(hostname)))
+    return new Map([...this.#ports].filter(([hostname]) => this.#routes.has(hostname)))
   }
 
   /** Whether the gateway can do a thing beyond the Go program. */
@@ -163,6 +155,32 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
   /** Why it was closed; `undefined` while it is not, and when both sides had agreed to it. */
   get error(): ClientError | undefined {
     return this.#error
+  }
+
+  /**
+   * Serves these in place of the routes before; streams that run go on. For gateways with the capability
+   * `update`; one update at a time.
+   * @throws ClientError CLIENT_REFUSED: nothing has changed. Or the tunnel's error, where that ends meanwhile.
+   * @throws ProtocolError PROTOCOL_LINE_TOO_LONG when they are more than a message holds.
+   */
+  async update(routes: readonly Route[]): Promise<void> {
+    const before = [...this.#routes.values()]
+    this.#serveOnly([...routes, ...before]) // a stream may come before the answer
+    try {
+      const answer = await this.#control.update(routes.map(offerOf))
+      if (!answer.ok) throw refused(answer, 'new tunnels')
+      this.#ports = answer.ports ?? new Map()
+      this.#serveOnly(routes)
+    } catch (error) {
+      this.#serveOnly(before)
+      throw error
+    }
+  }
+
+  /** Of two for one hostname the last one counts. */
+  #serveOnly(routes: readonly Route[]): void {
+    this.#routes.clear()
+    for (const route of routes) this.#routes.set(route.hostname, route)
   }
 
   /** Takes no new streams, lets those that run finish within the time, then ends the session. */
@@ -217,6 +235,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
       return
     }
     this.#ack = ack
+    this.#ports = ack.ports ?? this.#ports
     this.emit('admit')
     if (this.#isGatewayLeaving) this.#leave()
   }
@@ -260,22 +279,6 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     if (this.#ack === undefined) return noAnswer(error)
     return silent(`the gateway is silent: ${error.message}`, error)
   }
-}
-
-/** The full form is `tunnels`; a Go gateway reads `routes`, and of `modes` what is not http. */
-function formatRegister({ token, routes, agent, onRequests }: TunnelOptions): string {
-  const withModes = routes.filter(({ mode }) => mode !== 'http')
-  return formatMessage({
-    type: 'register',
-    token,
-    routes: new Map(routes.map(({ hostname, target }) => [hostname, target.text])),
-    modes: new Map(withModes.map(({ hostname, mode }) => [hostname, mode])),
-    // What nobody looks at need not be told.
-    capabilities: CAPABILITIES.filter((each) => each !== 'request-news' || onRequests),
-    // What the gateway has no part in (`proxyProtocol`) is not written.
-    tunnels: routes.map((route) => ({ ...route, target: route.target.text })),
-    ...(agent !== undefined && { agent }),
-  })
 }
 
 /** All of them are withdrawn: what a tunnel guards, another of the same host might give away. */

@@ -8,6 +8,8 @@ const limitBytes = 1_048_576 // far beyond any configuration; a log file named b
 export interface Environment {
   /** The variables of the process, and beneath them those of the file. */
   readonly env: Readonly<Record<string, string | undefined>>
+  /** What the process has, without what Node has taken from the file before us. */
+  readonly withoutFile: Readonly<Record<string, string | undefined>>
   /** What the file sets, whether or not the process overrides it. */
   readonly keysOfFile: readonly string[]
   /** The line of the file a variable came from. */
@@ -28,6 +30,9 @@ export function loadEnvironment(
   const ofFile = text === undefined ? {} : parseDotenv(text)
   return {
     env: { ...ofFile, ...env },
+    withoutFile: Object.fromEntries(
+      Object.entries(env).filter(([key, value]) => ofFile[key] !== value),
+    ),
     keysOfFile: Object.keys(ofFile),
     positionOf(key) {
       if (text === undefined || !Object.hasOwn(ofFile, key)) return undefined

@@ -5,9 +5,7 @@ import {
   parseJson,
   present,
   readArray,
-  readBoolean,
   readInteger,
-  readMap,
   readObject,
   readOptionalInteger,
   readOptionalText,
@@ -18,6 +16,15 @@ import {
 import { lineLimitBytes } from './lines.ts'
 import { parseOffers, plainOffer, type TunnelOffer } from './offers.ts'
 import { parseRequests, plainRequests, type Requests } from './requests.ts'
+import {
+  type Outcome,
+  parseOutcome,
+  parseUpdate,
+  plainOutcome,
+  plainUpdate,
+  type Update,
+  type Updated,
+} from './updates.ts'
 
 export {
   isPortRouteKey,
@@ -32,10 +39,20 @@ export {
 export { type AckCode, AckError, explainRefusal, isFinalRefusal } from './refusals.ts'
 export type { RequestNote, Requests } from './requests.ts'
 export { type HeaderChanges, ruleNames, type TunnelRules } from './rules.ts'
+export type { Outcome, Update, Updated } from './updates.ts'
 
 /** A control message: one JSON object on one line (docs/wire.md, "The control stream"). */
 export type Message = KnownMessage | Unknown
-export type KnownMessage = Register | Ack | Ping | Pong | Replaced | End | Requests
+export type KnownMessage =
+  | Register
+  | Ack
+  | Update
+  | Updated
+  | Ping
+  | Pong
+  | Replaced
+  | End
+  | Requests
 
 /** The agent's first message: who it is and what it offers. */
 export interface Register {
@@ -61,20 +78,11 @@ export interface AgentInfo {
 }
 
 /** The gateway's answer to `register`. After a refusal (`ok: false`) it closes the session. */
-export interface Ack {
+export interface Ack extends Outcome {
   readonly type: 'ack'
-  readonly ok: boolean
-  /** The reason for people; Go peers know these texts, see `AckError`. */
-  readonly error?: string
-  /** The reason for programs: an `AckCode`, or one that a newer gateway knows. A Go gateway sends none. */
-  readonly code?: string
   readonly capabilities: readonly string[]
   /** The gateway's name for this session, for both sides' logs. */
   readonly session?: string
-  /** The names the agent now holds, in canonical form. */
-  readonly hosts?: readonly string[]
-  /** The public port taken for each tunnel that asked for one, by its hostname as the agent wrote it. */
-  readonly ports?: ReadonlyMap<string, number>
   /** Unix time in milliseconds, by the gateway's clock. A Go gateway sends none. */
   readonly ts?: number
 }
@@ -122,8 +130,11 @@ export interface Unknown {
  * only in `routes` follow, as a Go agent means them: mode from `modes`, else http. A name that is
  * only in `modes` is no offer.
  */
-export function tunnelOffers(register: Register): TunnelOffer[] {
-  const { tunnels = [], routes, modes } = register
+export function tunnelOffers({
+  tunnels = [],
+  routes,
+  modes,
+}: Pick<Register, 'tunnels' | 'routes' | 'modes'>): TunnelOffer[] {
   const offers = new Map<string, TunnelOffer>()
   for (const offer of tunnels) {
     const target = offer.target ?? routes.get(offer.hostname)
@@ -154,6 +165,10 @@ export function parseMessage(line: string): Message {
     case 'ping':
     case 'pong':
       return { type, ts: readInteger(message.ts, `${type}.ts`) }
+    case 'update':
+      return parseUpdate(message)
+    case 'updated':
+      return { type, ...parseOutcome(message, type) }
     case 'replaced':
       return { type, session: readText(message.session, 'replaced.session') }
     case 'requests':
@@ -210,17 +225,12 @@ function parseAgent(agent: JsonObject): AgentInfo {
 }
 
 function parseAck(message: JsonObject): Ack {
-  const ports = readMap(message.ports, 'ack.ports', readPort)
   return {
     type: 'ack',
-    ok: readBoolean(message.ok, 'ack.ok'),
+    ...parseOutcome(message, 'ack'),
     capabilities: readTexts(message.capabilities, 'ack.capabilities') ?? [],
     ...present({
-      error: readOptionalText(message.error, 'ack.error'),
-      code: readOptionalText(message.code, 'ack.code'),
       session: readOptionalText(message.session, 'ack.session'),
-      hosts: readTexts(message.hosts, 'ack.hosts'),
-      ports: ports.size > 0 ? ports : undefined,
       ts: readOptionalInteger(message.ts, 'ack.ts', unixMs),
     }),
   }
@@ -228,17 +238,20 @@ function parseAck(message: JsonObject): Ack {
 
 const unixMs = { min: 0, max: Number.MAX_SAFE_INTEGER }
 
-function readPort(value: unknown, field: string): number {
-  const port = readOptionalInteger(value, field, { min: 1, max: 65_535 })
-  if (port === undefined) throw badField(field, 'is missing')
-  return port
-}
-
 function plainMessage(message: KnownMessage): object {
-  if (message.type === 'requests') return plainRequests(message)
-  if (message.type === 'register') return plainRegister(message)
-  if (message.type !== 'ack' || message.ports === undefined) return message
-  return { ...message, ports: Object.fromEntries(message.ports) }
+  switch (message.type) {
+    case 'register':
+      return plainRegister(message)
+    case 'update':
+      return plainUpdate(message)
+    case 'requests':
+      return plainRequests(message)
+    case 'ack':
+    case 'updated':
+      return plainOutcome(message)
+    default:
+      return message
+  }
 }
 
 function plainRegister(register: Register): JsonObject {

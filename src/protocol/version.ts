@@ -8,6 +8,8 @@ export const CAPABILITIES = [
   'end-reason',
   /** The gateway says when another session of the same agent has taken over (docs/wire.md, "`replaced`"). */
   'take-over',
+  /** An agent may change its tunnels while the session lives (docs/wire.md, "`update`"). */
+  'update',
   /** Tunnels may name what their target speaks (docs/wire.md, "`register`"). */
   'target-protocol',
   /** Tunnels may have rules: who may come in, and what is changed on the way (rules.ts). */

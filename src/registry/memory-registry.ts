@@ -8,9 +8,8 @@ import { Reservations } from './reservations.ts'
  * The registry of one gateway, in its memory. Lookup is one step whatever the number of names,
  * release one step a name that the holder has. Invariant: both maps hold the same claims.
  *
- * A holder that claims a name it already has replaces its claim, and so does the later of two claims
- * to one name in one call. The first of the two is then nobody's, and as the name had its holder
- * all along (or gets it once), no event tells of it.
+ * A holder that claims a name it already has replaces its claim, and so does the later of two claims to
+ * one name in one call; of that call's earlier claim no event tells.
  *
  * Listeners hear of changes in the order they happened, also of those that a listener makes.
  * One that throws undoes nothing and keeps no other event back: its error is thrown where nobody is
@@ -31,28 +30,31 @@ export class MemoryRegistry<C extends Claim<unknown>>
   }
 
   claim(claims: readonly C[]): void {
-    const wanted = new Map<string, C>()
-    for (const claim of claims) {
-      if (!this.#isOpenTo(claim, wanted.get(claim.name))) throw nameTaken(claim.name)
-      wanted.set(claim.name, claim)
+    for (const claim of this.#allowed(claims).values()) this.#take(claim)
+    this.#tell()
+  }
+
+  replace(holder: C['holder'], claims: readonly C[]): void {
+    const wanted = this.#allowed(claims)
+    for (const claim of this.#byHolder.get(holder)?.values() ?? []) {
+      if (!wanted.has(claim.name)) this.#drop(claim)
     }
-    // Nothing was touched so far, and nothing fails from here on.
     for (const claim of wanted.values()) this.#take(claim)
     this.#tell()
   }
 
   release(holder: C['holder']): void {
-    for (const claim of this.#drop(holder)) this.#untold.push(['release', claim])
+    for (const claim of this.#byHolder.get(holder)?.values() ?? []) this.#drop(claim)
+    this.#byHolder.delete(holder)
     this.#tell()
   }
 
   reserve(holder: C['holder']): void {
     const nowMs = performance.now()
-    for (const claim of this.#drop(holder)) {
+    for (const claim of this.#byHolder.get(holder)?.values() ?? []) {
       this.#reserved.add(claim.name, claim.owner, nowMs)
-      this.#untold.push(['release', claim])
     }
-    this.#tell()
+    this.release(holder)
   }
 
   lookup(name: string): C | undefined {
@@ -61,6 +63,16 @@ export class MemoryRegistry<C extends Claim<unknown>>
 
   [Symbol.iterator](): IterableIterator<C> {
     return this.#byName.values()
+  }
+
+  /** By name, the last of each; nothing fails with them from here on. @throws RegistryError */
+  #allowed(claims: readonly C[]): Map<string, C> {
+    const allowed = new Map<string, C>()
+    for (const claim of claims) {
+      if (!this.#isOpenTo(claim, allowed.get(claim.name))) throw nameTaken(claim.name)
+      allowed.set(claim.name, claim)
+    }
+    return allowed
   }
 
   /** `rival` is an earlier claim of the same call. */
@@ -75,22 +87,17 @@ export class MemoryRegistry<C extends Claim<unknown>>
 
   #take(claim: C): void {
     const held = this.#byName.get(claim.name)
+    if (held !== undefined) this.#drop(held)
     this.#reserved.delete(claim.name)
     this.#byName.set(claim.name, claim)
     this.#claimsOf(claim.holder).set(claim.name, claim)
-    if (held?.holder === claim.holder) return
-    if (held !== undefined) {
-      this.#byHolder.get(held.holder)?.delete(held.name)
-      this.#untold.push(['release', held])
-    }
     this.#untold.push(['claim', claim])
   }
 
-  #drop(holder: C['holder']): Iterable<C> {
-    const claims = this.#byHolder.get(holder)
-    this.#byHolder.delete(holder)
-    for (const name of claims?.keys() ?? []) this.#byName.delete(name)
-    return claims?.values() ?? []
+  #drop(claim: C): void {
+    this.#byName.delete(claim.name)
+    this.#byHolder.get(claim.holder)?.delete(claim.name)
+    this.#untold.push(['release', claim])
   }
 
   #claimsOf(holder: C['holder']): Map<string, C> {

@@ -13,7 +13,7 @@ export interface Claim<Holder> {
 export interface RegistryEvents<C> {
   /** A name got this holder. */
   claim: [claim: C]
-  /** A name lost this holder; to nobody, or to another whose `claim` follows. */
+  /** A name lost this holder; to nobody, or to one whose `claim` follows: another, or the same with another claim. */
   release: [claim: C]
 }
 
@@ -33,6 +33,8 @@ export interface Registry<C extends Claim<unknown>> extends EventEmitter<Registr
    * @throws RegistryError REGISTRY_NAME_TAKEN, with the first name that is held by or reserved for another.
    */
   claim(claims: readonly C[]): void
+  /** The same for one holder, and gives up what else it has. @throws as above; it keeps all it has then. */
+  replace(holder: C['holder'], claims: readonly C[]): void
   /** Gives up everything the holder has, for anybody; a holder without names is no error. */
   release(holder: C['holder']): void
   /** The same for a holder that was lost: for a minute its names are reserved for the bearer they were held for. */

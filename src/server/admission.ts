@@ -1,30 +1,23 @@
 import { randomBytes } from 'node:crypto'
 import { bearerOf } from '../auth/identity.ts'
 import type { MuxStream, Session } from '../mux/index.ts'
-import { type Ack, AckError, type Message } from '../protocol/messages.ts'
+import { type Ack, AckError, type Message, type Updated } from '../protocol/messages.ts'
 import { CAPABILITIES } from '../protocol/version.ts'
 import type { Owner } from '../registry/owner.ts'
 import { readMessages, sendLast, sendMessage } from './control.ts'
 import { reasonOf, ServerError } from './errors.ts'
 import { checkRevoked, identify, isFailedAttempt, type TokenPolicy } from './identify.ts'
-import { offeredRoutes, Refusal } from './offer.ts'
-import {
-  claim,
-  prepare,
-  type Registration,
-  type RegistrationOptions,
-  statusOf,
-} from './registration.ts'
+import { offeredRoutes, Refusal, refusalOf } from './offer.ts'
+import { claim, outcomeOf, prepare, type Registration, statusOf } from './registration.ts'
 import { Tunnel } from './tunnel.ts'
+import { type UpdateOptions, update } from './update.ts'
 
 /** For the first stream, and again for the first message on it. */
 export const registerTimeoutMs = 10_000
 /** For a refusal to leave. */
 const refusalTimeoutMs = 5_000
 
-export interface AdmissionOptions extends TokenPolicy, RegistrationOptions {
-  /** The gateway's own, which no agent may claim. */
-  readonly ownNames: readonly string[]
+export interface AdmissionOptions extends TokenPolicy, UpdateOptions {
   /** Why no agent is taken at the moment, if so. Asked when the agent has said who it is. */
   readonly refusal?: (owner: Owner) => Refusal | undefined
   readonly remoteAddress: string
@@ -32,6 +25,8 @@ export interface AdmissionOptions extends TokenPolicy, RegistrationOptions {
   readonly onFailedAttempt?: () => Promise<void>
   /** Called in the tick an agent is admitted; it has its names by then, also from a session that it had before. */
   readonly onStart: (tunnel: Tunnel) => void
+  /** Called when an agent wanted to change its tunnels, with what it is told. */
+  readonly onUpdate?: (tunnel: Tunnel, answer: Updated) => void
   /** Called once, in the tick the session of an admitted agent ends; its names are free by then. */
   readonly onEnd: (tunnel: Tunnel, reason: Error | undefined) => void
 }
@@ -93,10 +88,18 @@ async function register(
     throw error
   }
   // Ports that are claimed close with the release of their names.
-  tunnel.start(statusOf(registration), (reason) => {
-    if (isExpelled(reason)) registry.release(tunnel)
-    else registry.reserve(tunnel)
-    options.onEnd(tunnel, reason)
+  tunnel.show(statusOf(registration))
+  tunnel.start({
+    onUpdate: async (message) => {
+      const answer = await update(tunnel, message, options)
+      options.onUpdate?.(tunnel, answer)
+      return answer
+    },
+    onEnd: (reason) => {
+      if (isExpelled(reason)) registry.release(tunnel)
+      else registry.reserve(tunnel)
+      options.onEnd(tunnel, reason)
+    },
   })
   // An agent that takes no new streams serves the names no more; another one may, from now on.
   session.once('goAway', () => registry.release(tunnel))
@@ -117,11 +120,12 @@ function isExpelled(reason: Error | undefined): boolean {
   return reason instanceof ServerError && reason.code === 'SERVER_TOKEN_REVOKED'
 }
 
-function ackOf(session: string, { offered, ports }: Registration): Ack {
-  const hosts = [...new Set(offered.flatMap(({ hostname }) => hostname ?? []))]
+function ackOf(session: string, registration: Registration): Ack {
   const ts = Date.now()
-  const answer = { type: 'ack', ok: true, capabilities: CAPABILITIES, session, hosts, ts } as const
-  return ports.size > 0 ? { ...answer, ports } : answer
+  return {
+    ...{ type: 'ack', ok: true, capabilities: CAPABILITIES, session, ts },
+    ...outcomeOf(registration),
+  }
 }
 
 /** The control stream. Whatever else the agent opens is reset. */
@@ -154,12 +158,6 @@ async function inTime<T>(session: Session, wait: Promise<T>): Promise<T> {
   } finally {
     clearTimeout(timer)
   }
-}
-
-/** Not a Refusal yet: the line was none, or too long; or we are at fault, and the agent may try again. */
-function refusalOf(error: unknown): Refusal {
-  if (error instanceof Refusal) return error
-  return new Refusal('BAD_REGISTER', AckError.badRegister, { cause: error })
 }
 
 function refuse(control: MuxStream, { code, message: error }: Refusal): Promise<void> {

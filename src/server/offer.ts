@@ -22,6 +22,12 @@ import { parseRouteRules, type RouteRules } from './rules.ts'
 /** Why an agent is not taken. The message is the text of its ack: for the agent's owner, and safe to log. */
 export class Refusal extends CodedError<AckCode | 'AGENT_LIMIT'> {}
 
+/** Not a Refusal yet: the line was none, or too long; or we are at fault, and the agent may try again. */
+export function refusalOf(error: unknown): Refusal {
+  if (error instanceof Refusal) return error
+  return new Refusal('BAD_REGISTER', AckError.badRegister, { cause: error })
+}
+
 /** One tunnel of a registration, checked. */
 export interface OfferedRoute {
   /** The hostname, canonical; undefined for a tunnel that only wants a port. */
@@ -48,7 +54,10 @@ export interface OfferedRoute {
  * @throws Refusal NO_ROUTES, HOST_INVALID, HOST_RESERVED, MODE_UNKNOWN, SSH_TAKEN, BAD_REGISTER, for the
  * first that is wrong.
  */
-export function offeredRoutes(register: Register, ownNames: readonly string[]): OfferedRoute[] {
+export function offeredRoutes(
+  register: Pick<Register, 'tunnels' | 'routes' | 'modes'>,
+  ownNames: readonly string[],
+): OfferedRoute[] {
   const offers = tunnelOffers(register)
   if (offers.length === 0) throw new Refusal('NO_ROUTES', AckError.noRoutes)
   const places = new Places()

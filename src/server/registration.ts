@@ -1,5 +1,5 @@
 import { allowsHost, type Scope } from '../auth/scope.ts'
-import { AckError, pathRouteKey } from '../protocol/messages.ts'
+import { AckError, type Outcome, pathRouteKey } from '../protocol/messages.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { isSameAgent, type Owner } from '../registry/owner.ts'
 import type { Registry } from '../registry/registry.ts'
@@ -24,23 +24,24 @@ export interface RegistrationOptions {
 
 /**
  * Opens the ports that are asked for; those that the agent has had until now are kept, also where any would do.
- * Until `claim` they are the caller's to close.
+ * Until `claim` they are the caller's to close. `holder`: the tunnel that has them, if it is this one's next state.
  * @throws Refusal HOST_NOT_ALLOWED, SSH_NOT_ALLOWED, PORT_NOT_ALLOWED, PORT_TAKEN
  */
 export async function prepare(
   owner: Owner,
   offered: readonly OfferedRoute[],
   scope: Scope | undefined,
-  { registry, ports }: RegistrationOptions,
+  { registry, ports, holder }: RegistrationOptions & { readonly holder?: Upstream },
 ): Promise<Registration> {
   checkScope(offered, scope)
   const keys = offered.filter(({ listenPort }) => listenPort !== undefined).map(({ key }) => key)
-  const opened = await ports.open(wantedPorts(owner, offered, registry), scope?.ports)
+  const isItsOwn = (route: Route) => route.holder === holder || isSameAgent(route.owner, owner)
+  const opened = await ports.open(wantedPorts(offered, registry, isItsOwn), scope?.ports)
   return { owner, offered, ports: new Map(keys.map((key, n) => [key, opened[n] as number])) }
 }
 
 /**
- * All its names for this holder, or none.
+ * All its names for this holder, in place of those that it has; or nothing changes.
  * @throws Refusal HOST_TAKEN, PORT_TAKEN, SSH_TAKEN
  */
 export function claim(
@@ -50,7 +51,7 @@ export function claim(
 ): void {
   const routes = claimsOf(offered, ports, { holder, owner })
   try {
-    registry.claim(routes)
+    registry.replace(holder, routes)
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error
     const name = error.claimedName
@@ -63,6 +64,12 @@ export function statusOf({ offered, ports }: Registration): RouteStatus[] {
     const name = hostname === undefined ? undefined : pathRouteKey(hostname, path)
     return { name, port: ports.get(key), isSsh, mode, target }
   })
+}
+
+/** For the agent. */
+export function outcomeOf({ offered, ports }: Registration): Pick<Outcome, 'hosts' | 'ports'> {
+  const hosts = [...new Set(offered.flatMap(({ hostname }) => hostname ?? []))]
+  return ports.size > 0 ? { hosts, ports } : { hosts }
 }
 
 /** Ports are checked where they are opened. */
@@ -78,14 +85,14 @@ function checkScope(offered: readonly OfferedRoute[], scope: Scope | undefined):
 }
 
 function wantedPorts(
-  owner: Owner,
   offered: readonly OfferedRoute[],
   registry: Registry<Route>,
+  isItsOwn: (route: Route) => boolean,
 ): WantedPort[] {
   const wanted = offered.flatMap(({ key, listenPort }) =>
     listenPort === undefined ? [] : [{ key, port: listenPort }],
   )
-  const had = wanted.length > 0 ? portsOf(owner, registry) : new Map<number, string>()
+  const had = wanted.length > 0 ? portsOf(registry, isItsOwn) : new Map<number, string>()
   return wanted.map(({ key, port }) => {
     const kept = port > 0 ? port : [...had].find(([, itsKey]) => itsKey === key)?.[0]
     // Once each: of two tunnels for one port the second one has to be refused.
@@ -94,11 +101,14 @@ function wantedPorts(
 }
 
 /** Those that the agent has now, with the keys of their routes. */
-function portsOf(owner: Owner, registry: Registry<Route>): Map<number, string> {
+function portsOf(
+  registry: Registry<Route>,
+  isItsOwn: (route: Route) => boolean,
+): Map<number, string> {
   const ports = new Map<number, string>()
   for (const route of registry) {
     const port = portOfName(route.name)
-    if (port !== undefined && isSameAgent(route.owner, owner)) ports.set(port, route.key)
+    if (port !== undefined && isItsOwn(route)) ports.set(port, route.key)
   }
   return ports
 }

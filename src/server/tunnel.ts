@@ -8,6 +8,8 @@ import {
   type Message,
   type RequestNote,
   type Requests,
+  type Update,
+  type Updated,
 } from '../protocol/messages.ts'
 import { encodePreamble } from '../protocol/preamble.ts'
 import type { Owner } from '../registry/owner.ts'
@@ -30,6 +32,13 @@ export interface AdmittedAgent {
   readonly info: AgentInfo
   readonly capabilities: readonly string[]
   readonly remoteAddress: string
+}
+
+export interface TunnelHandlers {
+  /** Called for one update after the other. Resolves with the answer, and does not reject. */
+  readonly onUpdate: (message: Update) => Promise<Updated>
+  /** Called once, in the tick the session ends. */
+  readonly onEnd: (reason: Error | undefined) => void
 }
 
 /**
@@ -77,9 +86,18 @@ export class Tunnel implements Upstream {
     return this.#openStreams
   }
 
-  /** Begins to serve names that the registry gave it. `onEnd` is called once, in the tick the session ends. */
-  start(routes: readonly RouteStatus[], onEnd: (reason: Error | undefined) => void): void {
+  /** Whether streams can be opened. */
+  get canOpen(): boolean {
+    return this.#agent.session.canOpen
+  }
+
+  /** What it has, for the status. */
+  show(routes: readonly RouteStatus[]): void {
     this.#routes = routes
+  }
+
+  /** Begins to serve names that the registry gave it. */
+  start({ onUpdate, onEnd }: TunnelHandlers): void {
     this.#heartbeat = new Heartbeat({
       ping: () => this.#beat(),
       onLost: () => {
@@ -94,7 +112,7 @@ export class Tunnel implements Upstream {
       onEnd(this.#endReason ?? reasonOf(error))
     })
     this.#watchExpiry()
-    void this.#readControl()
+    void this.#readControl(onUpdate)
   }
 
   open(route: Route, visitor: Visitor): Duplex {
@@ -218,10 +236,12 @@ export class Tunnel implements Upstream {
     }
   }
 
-  async #readControl(): Promise<void> {
+  async #readControl(onUpdate: TunnelHandlers['onUpdate']): Promise<void> {
+    const { control, messages } = this.#agent
     try {
-      for await (const message of this.#agent.messages) {
+      for await (const message of messages) {
         if (message.type === 'pong') this.#heartbeat?.receivePong()
+        else if (message.type === 'update') sendMessage(control, await onUpdate(message))
       }
       this.destroy(new ServerError('SERVER_CONTROL_ENDED', 'the agent ended its control stream'))
     } catch (error) {

@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Revocations } from '../auth/revocations.ts'
 import type { LogFields, Logger } from '../log.ts'
 import { Session } from '../mux/index.ts'
-import { AckError, type RequestNote } from '../protocol/messages.ts'
+import { AckError, type RequestNote, type Updated } from '../protocol/messages.ts'
 import { isSameAgent, type Owner } from '../registry/owner.ts'
 import type { Registry } from '../registry/registry.ts'
 import { type AdmissionOptions, admit } from './admission.ts'
@@ -78,6 +78,7 @@ export class Tunnels {
       refusal: (owner) => this.#refusal(owner),
       onFailedAttempt: () => this.#attempts.fail(remoteAddress),
       onStart: (tunnel) => this.#started(tunnel),
+      onUpdate: (tunnel, answer) => this.#updated(tunnel, answer),
       onEnd: (tunnel, reason) => this.#ended(tunnel, reason),
     })
       .catch((error: Error) => this.#refusedOne(remoteAddress, error))
@@ -157,6 +158,13 @@ export class Tunnels {
       log.info('agent replaced', { session: tunnel.id, by: by.id, streams: tunnel.streamCount })
       void tunnel.replace(by, replacedGraceMs)
     }
+  }
+
+  #updated(tunnel: Tunnel, { ok, hosts, ports, error, code }: Updated): void {
+    const { log } = this.#options
+    if (!ok) return log.warn('tunnels not changed', { session: tunnel.id, reason: error, code })
+    const opened = ports && { ports: [...ports.values()] }
+    log.info('tunnels changed', { session: tunnel.id, hosts, ...opened })
   }
 
   #ended(tunnel: Tunnel, reason: Error | undefined): void {

@@ -2,14 +2,16 @@ import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { Agent, type AgentOptions, type AgentState } from '../../src/client/agent.ts'
+import { Agent, type AgentOptions } from '../../src/client/agent.ts'
+import type { AgentState } from '../../src/client/agent-status.ts'
 import { attemptAfter, nextDelayMs } from '../../src/client/backoff.ts'
 import { ClientError } from '../../src/client/errors.ts'
 import { warnBeforeExpiry } from '../../src/client/expiry-warning.ts'
 import { FailureLog } from '../../src/client/failure-log.ts'
 import type { Route } from '../../src/client/forward.ts'
+import type { AgentConnection } from '../../src/client/settings.ts'
 import type { LogFields, Logger } from '../../src/log.ts'
-import type { Ack } from '../../src/protocol/messages.ts'
+import type { Ack, KnownMessage } from '../../src/protocol/messages.ts'
 import type { Dial } from '../../src/transport/transport.ts'
 import { settle } from '../mux/turns.ts'
 import { duplexPair } from '../support/duplex-pair.ts'
@@ -520,7 +522,106 @@ t.test('the signal ends an agent', async (t) => {
   })
 })
 
-interface StartOptions extends Partial<AgentOptions> {
+t.test('an agent whose settings change', async (t) => {
+  const other: Route = { ...route, hostname: 'other.example.com' }
+  const ack: Ack = { ...admitted, capabilities: ['update', 'take-over'] }
+  const updates = (gateway: FakeGateway, answer: KnownMessage) => {
+    const heard: string[][] = []
+    gateway.on('message', (message) => {
+      if (message.type === 'register')
+        heard.push((message.tunnels ?? []).map(({ hostname }) => hostname))
+      if (message.type !== 'update') return
+      heard.push(message.tunnels.map(({ hostname }) => hostname))
+      gateway.say(answer)
+    })
+    return heard
+  }
+  const both = ['app.example.com', 'other.example.com']
+  const done: KnownMessage = { type: 'updated', ok: true, ports: new Map([[both[1] ?? '', 2222]]) }
+
+  t.test('has its tunnels changed by the gateway, and keeps its streams', async (t) => {
+    const heard: string[][][] = []
+    const { agent, connection, gateways, lines } = start(t, {
+      acks: [ack],
+      onGateway: (gateway) => heard.push(updates(gateway, done)),
+    })
+    await reaches(agent, 'connected')
+    const stream = gateways[0]?.session.open()
+    stream?.on('error', () => {})
+    stream?.write(Buffer.from([1]))
+    await until(() => agent.status().streams === 1)
+    await agent.change({ connection, tunnels: [route, other] })
+    t.same(heard, [[['app.example.com'], both]])
+    t.match(agent.status(), { streams: 1, tunnels: [route, other] })
+    t.strictSame([...agent.status().ports], [['other.example.com', 2222]])
+    t.match(lines.at(-1), { message: 'tunnels changed', ports: { 'other.example.com': 2222 } })
+    stream?.destroy()
+  })
+
+  t.test('goes on with the old ones where the gateway refuses', async (t) => {
+    const refused: KnownMessage = { type: 'updated', ok: false, error: 'no', code: 'HOST_TAKEN' }
+    const { agent, connection, gateways } = start(t, {
+      acks: [ack],
+      onGateway: (gateway) => void updates(gateway, refused),
+    })
+    await reaches(agent, 'connected')
+    const change = agent.change({ connection, tunnels: [other] })
+    await t.rejects(change, { code: 'CLIENT_REFUSED', refusal: { code: 'HOST_TAKEN' } })
+    t.match(agent.status(), { state: 'connected', tunnels: [route] })
+    t.equal(gateways.length, 1)
+  })
+
+  for (const [why, capabilities, isOther] of [
+    ['the gateway knows no updates', ['take-over'], false],
+    ['it is another connection', ['update', 'take-over'], true],
+  ] as const) {
+    t.test(`connects anew where ${why}, and lets streams end`, async (t) => {
+      const heard: string[][][] = []
+      const { agent, connection, gateways, lines } = start(t, {
+        acks: [{ ...ack, capabilities }],
+        onGateway: (gateway) => heard.push(updates(gateway, done)),
+      })
+      await reaches(agent, 'connected')
+      const stream = gateways[0]?.session.open()
+      stream?.on('error', () => {})
+      stream?.write(Buffer.from([1]))
+      await until(() => agent.status().streams === 1)
+      const before = lines.length
+      await agent.change({
+        connection: isOther ? { ...connection } : connection,
+        tunnels: [route, other],
+      })
+      await until(() => gateways.length === 2)
+      await reaches(agent, 'connected')
+      t.same(heard, [[['app.example.com']], [both]])
+      t.equal(agent.status().streams, 1, 'of the session before')
+      t.match(lines.slice(before), [
+        { message: 'connecting anew, with other settings', streams: 1 },
+        { message: 'connecting' },
+        { message: 'connected' },
+      ])
+      stream?.destroy()
+    })
+  }
+
+  t.test('does not wait on', async (t) => {
+    let isUp = false
+    const { agent, connection, gateways } = start(t, {
+      acks: [ack],
+      onDial: () => {
+        if (!isUp) throw new Error('connect ECONNREFUSED')
+      },
+    })
+    await reaches(agent, 'waiting')
+    isUp = true
+    await agent.change({ connection, tunnels: [other] })
+    await reaches(agent, 'connected')
+    t.equal(gateways.length, 1)
+    t.match(agent.status(), { tunnels: [other] })
+  })
+})
+
+interface StartOptions extends Partial<AgentOptions>, Partial<AgentConnection> {
   dial?: Dial
   gateway?: string
   /** Of one gateway after another; `undefined` is no answer. The last one stays. */
@@ -539,27 +640,19 @@ function start(t: Test, options: StartOptions = {}) {
     onGateway,
     signal,
     gateway: address,
+    token = () => 'the token',
+    tokenLife,
+    gateways: given = [{ dial: options.dial ?? dial, ...(address !== undefined && { address }) }],
     ...agentOptions
   } = options
   const { log, lines } = recorder()
   const gateways: FakeGateway[] = []
   const ends: Duplex[] = []
   const controller = new AbortController()
-  const dial = async () => {
-    onDial?.()
-    const [near, far] = duplexPair()
-    ends.push(far)
-    const gateway = new FakeGateway(far, acks[Math.min(gateways.length, acks.length - 1)])
-    gateways.push(gateway)
-    onGateway?.(gateway)
-    return near
-  }
+  const connection = { gateways: given, token, tokenLife }
   const agent = new Agent({
-    token: () => 'the token',
-    tunnels: [route],
-    log,
+    ...{ connection, tunnels: [route], log },
     random: () => 0.5,
-    gateways: [{ dial: options.dial ?? dial, ...(address !== undefined && { address }) }],
     ...agentOptions,
   })
   const run = agent.run(signal ?? controller.signal)
@@ -569,7 +662,17 @@ function start(t: Test, options: StartOptions = {}) {
     await run.catch(() => {})
     t.clock.exit()
   })
-  return { agent, gateways, ends, lines, run, stop: () => controller.abort() }
+  return { agent, connection, gateways, ends, lines, run, stop: () => controller.abort() }
+
+  async function dial(): Promise<Duplex> {
+    onDial?.()
+    const [near, far] = duplexPair()
+    ends.push(far)
+    const gateway = new FakeGateway(far, acks[Math.min(gateways.length, acks.length - 1)])
+    gateways.push(gateway)
+    onGateway?.(gateway)
+    return near
+  }
 }
 
 async function reaches(agent: Agent, state: AgentState): Promise<void> {

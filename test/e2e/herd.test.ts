@@ -23,10 +23,12 @@ t.test(`${count} agents are back after their gateway was killed`, async (t) => {
   const agents = Array.from({ length: count }, (_, index) => {
     const target = { kind: 'tcp' as const, host: '127.0.0.1', port: site, text: `:${site}` }
     return new Agent({
-      gateways: [{ dial }],
-      token: () => signToken({ secret: sharedSecret, issuer: 'herd', expireSec: 600 }),
+      connection: {
+        gateways: [{ dial }],
+        token: () => signToken({ secret: sharedSecret, issuer: 'herd', expireSec: 600 }),
+        agent: { id: `herd-${index}` },
+      },
       tunnels: [{ hostname: `a${index}.localhost`, mode: 'http', target }],
-      agent: { id: `herd-${index}` },
       log: { debug: silent, info: silent, warn: silent, error: silent },
     })
   })

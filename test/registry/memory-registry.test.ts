@@ -88,10 +88,10 @@ t.test('a holder may claim its own name again, and the later claim holds', async
   registry.claim([route(nas, 'a.test', ':2'), route(nas, 'b.test')])
   t.equal(registry.lookup('a.test')?.target, ':2')
   t.equal(registry.size, 2)
-  t.strictSame(heard, ['+a.test nas', '+b.test nas'])
+  t.strictSame(heard, ['+a.test nas', '-a.test nas', '+a.test nas', '+b.test nas'])
   registry.release(nas)
   t.equal(registry.size, 0)
-  t.strictSame(heard.slice(2), ['-a.test nas', '-b.test nas'])
+  t.strictSame(heard.slice(4), ['-a.test nas', '-b.test nas'])
 })
 
 t.test(
@@ -133,6 +133,24 @@ t.test('the same agent takes a name over from its last holder', async (t) => {
   t.equal(registry.lookup('a.test')?.holder, pi)
   t.equal(registry.size, 1)
   t.strictSame(heard, ['+a.test nas', '+b.test nas', '-a.test nas', '+a.test pi', '-b.test nas'])
+})
+
+t.test('a holder replaces all that it has, or nothing', async (t) => {
+  const { registry, heard } = heardRegistry()
+  registry.claim([route(nas, 'a.test'), route(nas, 'b.test'), route(pi, 'c.test')])
+  t.throws(
+    () => registry.replace(nas, [route(nas, 'd.test'), route(nas, 'c.test')]),
+    taken('c.test'),
+  )
+  t.equal(registry.size, 3)
+  heard.length = 0
+  registry.replace(nas, [route(nas, 'b.test', ':2'), route(nas, 'd.test')])
+  t.strictSame(heard, ['-a.test nas', '-b.test nas', '+b.test nas', '+d.test nas'])
+  t.equal(registry.lookup('a.test'), undefined)
+  t.equal(registry.lookup('b.test')?.target, ':2')
+  t.equal(registry.size, 3)
+  registry.replace(nas, [])
+  t.equal(registry.size, 1)
 })
 
 t.test('an owner that does not say which agent it is takes nothing over', async (t) => {

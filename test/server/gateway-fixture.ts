@@ -5,6 +5,7 @@ import { Session } from '../../src/mux/index.ts'
 import { PreambleDecoder } from '../../src/protocol/preamble.ts'
 import { Gateway, type GatewayOptions } from '../../src/server/gateway.ts'
 import { opensslPair, RecordingLog } from '../certs/support.ts'
+import { until } from '../mux/turns.ts'
 import { Client } from './edge-fixture.ts'
 import { testSecret, token } from './fake-agent.ts'
 
@@ -80,7 +81,16 @@ export async function connectAgent(t: Test, port = 0, hello: object = {}) {
       const register = { type: 'register', token: token(), routes, tunnels, ...more }
       control.write(`${JSON.stringify(register)}\n`)
       await once(control, 'data')
+      agent.control = control
       return agent.messages[0]
+    },
+    control: undefined as ReturnType<Session['open']> | undefined,
+    /** The answer to an `update`. */
+    async update(tunnels: object[]): Promise<unknown> {
+      const heard = agent.messages.length
+      agent.control?.write(`${JSON.stringify({ type: 'update', tunnels })}\n`)
+      await until('the answer', () => agent.messages.length > heard)
+      return agent.messages.at(-1)
     },
   }
   session.on('stream', (stream) => {

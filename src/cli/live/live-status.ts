@@ -1,5 +1,5 @@
 import type { WriteStream } from 'node:tty'
-import type { AgentState, AgentStatus } from '../../client/agent.ts'
+import type { AgentState, AgentStatus } from '../../client/agent-status.ts'
 import type { Route } from '../../client/forward.ts'
 import type { LogFields } from '../../log.ts'
 import type { Requests } from '../../protocol/messages.ts'
@@ -20,7 +20,6 @@ export interface LiveStatusOptions {
   readonly version: string
   /** Where the agent connects to. */
   readonly gateway: string
-  readonly routes: readonly Route[]
 }
 
 const mostRequests = 200
@@ -88,6 +87,8 @@ export class LiveStatus implements ProgramLogger {
     this.#add({ time: new Date(), level: 'error', message, fields })
   }
 
+  setLevel(): void {}
+
   async close(): Promise<void> {
     clearTimeout(this.#nextDraw)
     clearInterval(this.#ticking)
@@ -117,10 +118,10 @@ export class LiveStatus implements ProgramLogger {
     if (this.#agent === undefined) return
     const { columns, rows } = this.#screen
     const { version, gateway } = this.#options
-    const { state, connectedSinceMs, rttMs, ports } = this.#agent.status()
+    const { state, connectedSinceMs, rttMs, ports, tunnels } = this.#agent.status()
     const view = {
       ...{ version, gateway, state, connectedSinceMs, rttMs },
-      tunnels: this.#options.routes.map((route) => this.#tunnelView(route, ports)),
+      tunnels: tunnels.map((route) => this.#tunnelView(route, ports)),
       problems: this.#problemLines(),
       requests: this.#requests,
     }

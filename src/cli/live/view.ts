@@ -1,5 +1,5 @@
 import { styleText } from 'node:util'
-import type { AgentState } from '../../client/agent.ts'
+import type { AgentState } from '../../client/agent-status.ts'
 import type { RequestNote } from '../../protocol/messages.ts'
 import { escapeControls } from '../log-format.ts'
 
