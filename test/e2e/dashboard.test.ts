@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core'
 import t from 'tap'
 import { startAgent, startGateway } from '../support/programs.ts'
 import { lacks } from '../support/tools.js'
-import { axeViolations, openBrowser, openPage } from './dashboard-browser.ts'
+import { axeViolations, openBrowser, openPage } from './browser.ts'
 import { serveHttp } from './targets.ts'
 import { visit } from './visitor.ts'
 
