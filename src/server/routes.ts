@@ -20,5 +20,7 @@ export function claimsOf(
 function shared(routes: readonly Route[]): Route[] {
   const [first] = routes
   if (first === undefined) return []
-  return routes.length === 1 && !first.path ? [first] : [{ ...first, routes }]
+  if (routes.length === 1 && !first.path) return [first]
+  const byPath = new Map(routes.map((route) => [(route.path ?? '').toLowerCase(), route]))
+  return [{ ...first, routes: byPath }]
 }

@@ -39,8 +39,8 @@ export interface Route extends Claim<Upstream> {
   readonly responseTimeoutMs?: number | undefined
   /** In http mode, that the route is for what is beneath it alone: `/api`. */
   readonly path?: string | undefined
-  /** In http mode, where several share the name: all of them, this one included. */
-  readonly routes?: readonly Route[]
+  /** In http mode, where several share the name: all of them, this one included, by their paths in lower case. */
+  readonly routes?: ReadonlyMap<string, Route>
   readonly rules?: RouteRules | undefined
   /** The agent's own name for the target. For logs and the dashboard only. */
   readonly target: string

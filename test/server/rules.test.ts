@@ -17,7 +17,8 @@ const none = parseRouteRules({})
 function shared(...paths: string[]): { claim: Route; at(path: string): string | undefined } {
   const common = { name: 'a.test', mode: 'http', target: '', holder } as const
   const routes = paths.map((path): Route => ({ ...common, key: `a.test${path}`, path }))
-  const claim = { ...(routes[0] as Route), routes }
+  const byPath = new Map(routes.map((route) => [route.path ?? '', route]))
+  const claim = { ...(routes[0] as Route), routes: byPath }
   const at = (path: string) => {
     const route = routeFor(claim, path)
     return typeof route === 'object' ? route.path : route

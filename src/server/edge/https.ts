@@ -116,7 +116,7 @@ export class HttpsEdge {
   }
 
   readonly #onRelease = (claim: Route) => {
-    for (const route of claim.routes ?? [claim]) this.#targets.release(route)
+    for (const route of claim.routes?.values() ?? [claim]) this.#targets.release(route)
   }
 
   /** A bug of ours in one request costs that connection, not the process. */

@@ -4,6 +4,7 @@
  * tunnel and another to another goes to neither, since the rules of the one may be what keeps strangers out.
  */
 
+import { longestPrefix } from '../../net/path-prefix.ts'
 import type { Route } from '../upstream.ts'
 
 /**
@@ -14,11 +15,11 @@ export function routeFor(claim: Route, target: string): Route | 'ambiguous' | un
   const { routes } = claim
   if (routes === undefined) return claim
   // That of OPTIONS is beneath no path, and meant for all of the name.
-  if (target === '*') return routes.find((route) => !route.path)
+  if (target === '*') return routes.get('')
   const path = target.split('?', 1)[0] ?? ''
-  const route = longest(routes, path)
+  const route = longest(routes, path, (found, prefix) => found.path === prefix)
   if (route === undefined) return undefined
-  const isClear = readings(path)?.every((reading) => longest(routes, reading, fold) === route)
+  const isClear = readings(path)?.every((reading) => longest(routes, reading) === route)
   return isClear ? route : 'ambiguous'
 }
 
@@ -29,24 +30,19 @@ export function targetFor({ path, rules }: Route, target: string): string {
   return rest.startsWith('/') ? rest : `/${rest}`
 }
 
+/** In any case, unless `isMeant` is more particular. */
 function longest(
-  routes: readonly Route[],
+  routes: ReadonlyMap<string, Route>,
   path: string,
-  form = (text: string) => text,
+  isMeant: (route: Route, prefix: string) => boolean = () => true,
 ): Route | undefined {
-  const read = form(path)
-  let found: Route | undefined
-  for (const route of routes) {
-    const { path: prefix = '' } = route
-    const isBeneath = read.startsWith(form(prefix)) && /^(?:\/|$)/.test(path.slice(prefix.length))
-    if (isBeneath && prefix.length >= (found?.path ?? '').length) found = route
+  let end = path.length > longestPrefix ? path.lastIndexOf('/', longestPrefix) : path.length
+  for (; end >= 0; end = end > 0 ? path.lastIndexOf('/', end - 1) : -1) {
+    const prefix = path.slice(0, end)
+    const route = routes.get(prefix.toLowerCase())
+    if (route !== undefined && isMeant(route, prefix)) return route
   }
-  return found
-}
-
-/** Of ASCII, so that a text stays as long as it is. */
-function fold(text: string): string {
-  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
+  return undefined
 }
 
 /** Enough for what is in use: all readings of a path of 4 KiB that has a few escapes. */
