@@ -11,7 +11,7 @@ import { visit } from './visitor.ts'
 const skip = lacks('pebble') || lacks('pebble-challtestsrv')
 
 /** Renewed at half of it. */
-const lifetimeSec = 6
+const lifetimeSec = 8
 
 t.test('a short certificate, with port 80 taken by another program', { skip }, async (t) => {
   const hmac = Buffer.from('a key that the CA gave to us by mail').toString('base64url')
