@@ -4,7 +4,8 @@ import { portName, sshName } from './claims.ts'
 import type { GatewayStatus, RouteStatus, SessionStatus } from './status.ts'
 import type { LatencyQuantiles } from './telemetry/latency.ts'
 import type { Telemetry } from './telemetry/telemetry.ts'
-import type { Traffic, TrafficError } from './telemetry/traffic.ts'
+import { Traffic, type TrafficError } from './telemetry/traffic.ts'
+import type { TrafficByName } from './telemetry/traffic-by-name.ts'
 
 /** One tunnel: how it is reached, whose it is, and what went through since its names were first used. */
 export interface TunnelStatus extends RouteStatus {
@@ -44,17 +45,21 @@ export function tunnelsOf(status: GatewayStatus, { names }: Telemetry): TunnelSt
   const port = status.gateway.addresses.public?.port ?? 443
   return status.sessions.flatMap((session) =>
     session.routes.map((route) => {
-      const used = entrancesOf(route).flatMap((name) => names.find(name) ?? [])
-      const { name, mode } = route
+      const { name, port: ownPort, isSsh, mode, target } = route
       const hostname = name?.split('/', 1)[0]
+      // Field by field: of five thousand, spreading takes ten times as long.
       return {
-        ...route,
+        name,
+        port: ownPort,
+        isSsh,
+        mode,
+        target,
         id: idOf(route),
         session: session.id,
         agent: agentOf(session),
         url: mode === 'http' && name !== undefined ? urlOf(name, port) : undefined,
         certificate: mode === 'tls' || hostname === undefined ? undefined : certificateOf(hostname),
-        traffic: trafficOf(used, nowMs),
+        traffic: trafficOf(trafficsOf(route, names), nowMs),
       }
     }),
   )
@@ -69,13 +74,17 @@ function idOf({ name, port }: RouteStatus): string {
   return name ?? (port === undefined ? sshName : portName(port))
 }
 
-/** The names of the registry that visitors may have come by. */
-function entrancesOf({ name, port, isSsh }: RouteStatus): string[] {
-  return [
-    ...(name === undefined ? [] : [name]),
-    ...(port === undefined ? [] : [portName(port)]),
-    ...(isSsh ? [sshName] : []),
-  ]
+/** What went through the names of the registry that visitors may have come by. */
+function trafficsOf({ name, port, isSsh }: RouteStatus, names: TrafficByName): Traffic[] {
+  const found: Traffic[] = []
+  const add = (entrance: string) => {
+    const traffic = names.find(entrance)
+    if (traffic !== undefined) found.push(traffic)
+  }
+  if (name !== undefined) add(name)
+  if (port !== undefined) add(portName(port))
+  if (isSsh) add(sshName)
+  return found
 }
 
 function urlOf(name: string, port: number): string {
@@ -90,30 +99,35 @@ function certificateFinder(certificates: readonly CertificateStatus[]) {
     byName.get(name) ?? wildcards.find((wildcard) => matchesHostname(wildcard.name, name))
 }
 
+/** There is one part nearly always, and thousands of tunnels. */
 function trafficOf(parts: readonly Traffic[], nowMs: number): TrafficStatus {
-  const sum = (read: (part: Traffic) => number) =>
-    parts.reduce((total, part) => total + read(part), 0)
-  const ofClass = (digit: number) => sum(({ requestsByClass }) => requestsByClass[digit] ?? 0)
-  const [latency] = parts.flatMap((part) => part.latency(nowMs) ?? [])
-  const errors = parts.flatMap(({ lastError }) => lastError ?? [])
+  const sums = new Traffic()
+  let latency: LatencyQuantiles | undefined
+  for (const part of parts) {
+    sums.add(part)
+    latency ??= part.latency(nowMs)
+  }
+  const { requests, openRequests, failedRequests, requestsByClass: classes } = sums
+  const { connections, openConnections, failedConnections } = sums
+  const { bytesIn, bytesOut, lastError } = sums
   return {
-    requests: sum(({ requests }) => requests),
+    requests,
     requestsByClass: {
-      none: ofClass(0),
-      '1xx': ofClass(1),
-      '2xx': ofClass(2),
-      '3xx': ofClass(3),
-      '4xx': ofClass(4),
-      '5xx': ofClass(5),
+      none: classes[0],
+      '1xx': classes[1],
+      '2xx': classes[2],
+      '3xx': classes[3],
+      '4xx': classes[4],
+      '5xx': classes[5],
     },
-    openRequests: sum(({ openRequests }) => openRequests),
-    connections: sum(({ connections }) => connections),
-    openConnections: sum(({ openConnections }) => openConnections),
-    failedRequests: sum(({ failedRequests }) => failedRequests),
-    failedConnections: sum(({ failedConnections }) => failedConnections),
-    bytesIn: sum(({ bytesIn }) => bytesIn),
-    bytesOut: sum(({ bytesOut }) => bytesOut),
+    openRequests,
+    connections,
+    openConnections,
+    failedRequests,
+    failedConnections,
+    bytesIn,
+    bytesOut,
     latency,
-    lastError: errors.sort((a, b) => b.atMs - a.atMs)[0],
+    lastError,
   }
 }

@@ -35,16 +35,18 @@ export async function openPage(
   return { page, problems }
 }
 
-/** What axe finds fault with, a line each. */
-export async function axeViolations(page: Page): Promise<string[]> {
+/** What axe finds fault with, a line each; of its rules all, or one. */
+export async function axeViolations(page: Page, rule?: string): Promise<string[]> {
   await page.evaluate(axe)
-  return page.evaluate(async () => {
-    const { axe } = globalThis as unknown as { axe: { run(): Promise<AxeResults> } }
-    const { violations } = await axe.run()
+  return page.evaluate(async (rule) => {
+    const { axe } = globalThis as unknown as {
+      axe: { run(options: { runOnly?: string[] }): Promise<AxeResults> }
+    }
+    const { violations } = await axe.run(rule === undefined ? {} : { runOnly: [rule] })
     return violations.flatMap(({ id, nodes }) =>
       nodes.map(({ target, failureSummary }) => `${id}: ${target.join(' ')}: ${failureSummary}`),
     )
-  })
+  }, rule)
 }
 
 interface AxeResults {

@@ -46,10 +46,13 @@ export class RecentLatency {
   #current: Histogram | undefined
   #previous: Histogram | undefined
   #currentSinceMs = 0
+  /** Of what there is, until something is added: most names are idle when they are looked at. */
+  #quantiles: LatencyQuantiles | undefined
 
   /** `nowMs` is monotonic. */
   add(ms: number, nowMs: number): void {
     this.#turn(nowMs)
+    this.#quantiles = undefined
     this.#current ??= new Histogram()
     this.#current.add(ms)
   }
@@ -57,19 +60,15 @@ export class RecentLatency {
   /** In milliseconds; undefined where there was nothing lately. */
   quantiles(nowMs: number): LatencyQuantiles | undefined {
     this.#turn(nowMs)
-    const parts = [this.#current, this.#previous].filter((part) => part !== undefined)
-    const count = parts.reduce((sum, part) => sum + part.count, 0)
-    if (count === 0) return undefined
-    const [p50Ms = 0, p95Ms = 0, p99Ms = 0] = [0.5, 0.95, 0.99].map((share) =>
-      valueAt(Math.max(1, Math.ceil(share * count)), parts),
-    )
-    return { p50Ms, p95Ms, p99Ms }
+    this.#quantiles ??= quantilesOf([this.#current, this.#previous])
+    return this.#quantiles
   }
 
   #turn(nowMs: number): void {
     const ageMs = nowMs - this.#currentSinceMs
     if (ageMs < generationMs) return
     this.#currentSinceMs = nowMs
+    this.#quantiles = undefined
     if (ageMs >= 2 * generationMs) this.#current?.clear()
     const oldest = this.#previous
     this.#previous = this.#current
@@ -86,14 +85,25 @@ export interface LatencyQuantiles {
 
 const generationMs = 300_000
 
-/** The value of that rank, from 1: the upper bound of its bucket. */
-function valueAt(rank: number, parts: readonly Histogram[]): number {
+function quantilesOf(histograms: readonly (Histogram | undefined)[]): LatencyQuantiles | undefined {
+  const parts = histograms.filter((part) => part !== undefined)
+  const count = parts.reduce((sum, part) => sum + part.count, 0)
+  if (count === 0) return undefined
+  const [p50Ms = 0, p95Ms = 0, p99Ms = 0] = valuesAt([0.5, 0.95, 0.99], count, parts)
+  return { p50Ms, p95Ms, p99Ms }
+}
+
+/** For each of the shares, which rise, the upper bound of the bucket that it is reached in. */
+function valuesAt(shares: readonly number[], count: number, parts: readonly Histogram[]): number[] {
+  const values: number[] = []
   let seen = 0
-  for (let index = 0; index < bucketCount; index += 1) {
+  for (let index = 0; index < bucketCount && values.length < shares.length; index += 1) {
     for (const part of parts) seen += part.countOf(index)
-    if (seen >= rank) return boundOf(index)
+    while (values.length < shares.length && seen >= (shares[values.length] as number) * count) {
+      values.push(boundOf(index))
+    }
   }
-  return boundOf(bucketCount - 1)
+  return values
 }
 
 function bucketOf(ms: number): number {

@@ -34,6 +34,23 @@ export class Traffic {
     this.#account(connection)
   }
 
+  /** What another one has counted; of the two errors the later one is kept. */
+  add(other: Traffic): void {
+    this.openRequests += other.openRequests
+    this.requests += other.requests
+    for (const [index, count] of other.requestsByClass.entries()) {
+      this.requestsByClass[index] = (this.requestsByClass[index] ?? 0) + count
+    }
+    this.openConnections += other.openConnections
+    this.connections += other.connections
+    this.failedRequests += other.failedRequests
+    this.failedConnections += other.failedConnections
+    this.bytesIn += other.bytesIn
+    this.bytesOut += other.bytesOut
+    const { lastError } = other
+    if (lastError && lastError.atMs > (this.lastError?.atMs ?? 0)) this.lastError = lastError
+  }
+
   latency(nowMs: number): LatencyQuantiles | undefined {
     return this.#latency.quantiles(nowMs)
   }
