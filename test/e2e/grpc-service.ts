@@ -50,15 +50,16 @@ export const detailsKey = 'grpc-status-details-bin'
 /** A port where the service is; with `tls`, inside that. */
 export async function serveTalk(
   t: Test,
-  calls: { onCancelled: () => void },
+  /** Is told the text of a call that has come to nothing. */
+  onCancelled: (text: string) => void,
   tls?: { readonly key: string; readonly chain: string },
 ): Promise<number> {
   const server = new Server({ 'grpc.max_receive_message_length': -1 })
   server.addService(Talk.service, {
     answer: (call: ServerUnaryCall<Line, Line>, done: sendUnaryData<Line>) => answer(call, done),
     recite: (call: ServerWritableStream<Line, Line>) => {
-      call.on('cancelled', calls.onCancelled)
-      const { number = 0 } = call.request
+      const { number = 0, text = '' } = call.request
+      call.on('cancelled', () => onCancelled(text))
       for (let each = 0; each < number; each += 1) call.write({ number: each })
       // One that asks for nothing gets nothing, for as long as it waits.
       if (number > 0) call.end(metadata({ 'x-recited': String(number) }))

@@ -14,13 +14,13 @@ import { closedPort } from './targets.ts'
 
 t.test('gRPC', { skip: lacksNewerNode() || lacks('openssl') }, async (t) => {
   const heard = new EventEmitter()
-  const calls = { onCancelled: () => heard.emit('cancelled') }
+  const onCancelled = (text: string) => heard.emit(`${text} is cancelled`)
   const directory = temporaryDirectory(t)
   const pair = opensslPair(directory, 'DNS:talk.internal')
   const target_ca_file = join(directory, 'target-ca.pem')
   writeFileSync(target_ca_file, pair.chain)
-  const plain = await serveTalk(t, calls)
-  const secured = await serveTalk(t, calls, pair)
+  const plain = await serveTalk(t, onCancelled)
+  const secured = await serveTalk(t, onCancelled, pair)
   const gateway = await startGateway(t, { node: newerNode })
   await startAgent(t, gateway, [
     { hostname: 'down.localhost', target: `h2c://127.0.0.1:${await closedPort()}` },
@@ -37,6 +37,11 @@ t.test('gRPC', { skip: lacksNewerNode() || lacks('openssl') }, async (t) => {
   for (const host of ['plain.localhost', 'secured.localhost']) {
     t.test(host, async (t) => {
       const client = talkTo(t, gateway, host)
+      // Long enough to arrive there; its end is awaited below.
+      const expiring = { text: `the deadline of ${host}` }
+      const call = client.recite(expiring, { deadline: new Date(Date.now() + 2_000) }).resume()
+      const expired = once(call, 'error')
+      const expiredThere = once(heard, `${expiring.text} is cancelled`)
 
       t.test('one answer to one question, with metadata both ways', async (t) => {
         const { line, trailers } = await answer(client, { text: 'hello' }, { 'x-asked': 'kindly' })
@@ -97,20 +102,19 @@ t.test('gRPC', { skip: lacksNewerNode() || lacks('openssl') }, async (t) => {
         t.match(await ended, [{ code: status.OK }])
       })
 
-      t.test('a deadline, of which the service hears', async (t) => {
-        const cancelled = once(heard, 'cancelled')
-        const call = client.recite({}, { deadline: new Date(Date.now() + 500) }).resume()
-        t.match(await once(call, 'error'), [{ code: status.DEADLINE_EXCEEDED }])
-        await cancelled
-      })
-
       t.test('a call that is given up, of which the service hears', async (t) => {
-        const cancelled = once(heard, 'cancelled')
-        const call = client.recite({})
+        const text = `the call to ${host}`
+        const cancelled = once(heard, `${text} is cancelled`)
+        const call = client.recite({ text })
         await once(call, 'metadata')
         call.resume().cancel()
         t.match(await once(call, 'error'), [{ code: status.CANCELLED }])
         await cancelled
+      })
+
+      t.test('a deadline, of which the service hears', async (t) => {
+        t.match(await expired, [{ code: status.DEADLINE_EXCEEDED }])
+        await expiredThere
       })
 
       t.test('100 calls at once', async (t) => {
