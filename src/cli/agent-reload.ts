@@ -64,6 +64,7 @@ function wayOf({ config, ca }: Loaded) {
 function fingerprint(value: unknown): string {
   return JSON.stringify(value, function (this: Record<string, unknown>, key, shown) {
     const held = this[key] // before its toJSON
+    if (held instanceof Map) return [...held]
     return held instanceof Secret ? held.reveal() : shown
   })
 }

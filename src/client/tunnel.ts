@@ -87,7 +87,7 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     super()
     const register = formatRegister(options)
     const { transport, routes, onFailure, onConnection, maxStreams = 10_000 } = options
-    this.#ruled = routes.find((route) => ruleNames(route).length > 0)
+    this.#ruled = ruledOf(routes)
     this.#routes = new Map(routes.map((route) => [route.hostname, route]))
     this.#forwarding = {
       routes: this.#routes,
@@ -160,10 +160,16 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
   /**
    * Serves these in place of the routes before; streams that run go on. For gateways with the capability
    * `update`; one update at a time.
-   * @throws ClientError CLIENT_REFUSED: nothing has changed. Or the tunnel's error, where that ends meanwhile.
+   * @throws ClientError CLIENT_REFUSED: nothing has changed. Or the tunnel's error, where that ends meanwhile,
+   *   with CLIENT_GATEWAY_TOO_OLD for rules that the gateway does not know.
    * @throws ProtocolError PROTOCOL_LINE_TOO_LONG when they are more than a message holds.
    */
   async update(routes: readonly Route[]): Promise<void> {
+    const ruled = ruledOf(routes)
+    if (ruled !== undefined && !this.hasCapability('tunnel-rules')) {
+      this.destroy(tooOldFor(ruled))
+      throw tooOldFor(ruled)
+    }
     const before = [...this.#routes.values()]
     this.#serveOnly([...routes, ...before]) // a stream may come before the answer
     try {
@@ -279,6 +285,10 @@ export class Tunnel extends EventEmitter<TunnelEvents> {
     if (this.#ack === undefined) return noAnswer(error)
     return silent(`the gateway is silent: ${error.message}`, error)
   }
+}
+
+function ruledOf(routes: readonly Route[]): Route | undefined {
+  return routes.find((route) => ruleNames(route).length > 0)
 }
 
 /** All of them are withdrawn: what a tunnel guards, another of the same host might give away. */

@@ -105,6 +105,38 @@ t.test('registers', async (t) => {
     })
   }
 
+  for (const rules of [
+    { basicAuth: [] },
+    { allowIps: ['10.0.0.1'] },
+    { denyIps: [] },
+    { hostHeader: 'a' },
+    { requestHeaders: { set: new Map(), remove: ['cookie'] } },
+  ]) {
+    t.test(`leaves a gateway that knows nothing of ${Object.keys(rules)}`, async (t) => {
+      const [near, far] = duplexPair()
+      new FakeGateway(far)
+      const guarded = { ...(routes[0] as Route), ...rules }
+      await t.rejects(open(t, near, { routes: [guarded] }), { code: 'CLIENT_GATEWAY_TOO_OLD' })
+      await closed(near)
+    })
+  }
+
+  t.test('leaves it also when rules are new', async (t) => {
+    const [near, far] = duplexPair()
+    const gateway = new FakeGateway(far, { ...admitted, capabilities: ['update'] })
+    const tunnel = await open(t, near)
+    const messages: Message[] = []
+    gateway.on('message', (message) => messages.push(message))
+    const update = tunnel.update([{ ...(routes[0] as Route), denyIps: ['10.0.0.1'] }])
+    await t.rejects(update, {
+      code: 'CLIENT_GATEWAY_TOO_OLD',
+      message: 'too old for deny_ips of App',
+    })
+    await closed(near)
+    t.same(messages, [], 'and does not ask')
+    t.match(tunnel.error, { code: 'CLIENT_GATEWAY_TOO_OLD' })
+  })
+
   t.test('hears the reason of a gateway whose go-away overtakes it', async (t) => {
     const [near, far] = duplexPair()
     const gateway = new FakeGateway(far, refusal('gateway is shutting down', 'SHUTTING_DOWN'))

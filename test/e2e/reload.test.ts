@@ -79,6 +79,22 @@ t.test('an agent whose file changes', async (t) => {
     t.equal(agent.logged('connected').length, 1, 'all in one session')
   })
 
+  await t.test('takes up rules, each value of them', async (t) => {
+    for (const [nth, value] of [
+      [3, 'first'],
+      [4, 'second'],
+    ] as const) {
+      write([{ ...app(one), response_headers: { set: { 'X-A': value } } }, tcp])
+      agent.signal('SIGHUP')
+      await agent.waitFor('tunnels changed', {}, nth)
+      t.match(await visit(gateway, 'app.localhost'), { headers: { 'x-a': value } })
+    }
+    write([{ ...app(one), allow_ips: ['192.0.2.1'] }, tcp])
+    agent.signal('SIGHUP')
+    await agent.waitFor('tunnels changed', {}, 5)
+    t.match(await visit(gateway, 'app.localhost'), { status: 403 })
+  })
+
   await t.test('connects anew where the way to the gateway has changed', async (t) => {
     write([app(one), tcp], { agent_id: 'another' })
     agent.signal('SIGHUP')
