@@ -20,6 +20,12 @@ const insecure: Option = {
   doc: "Do not check the gateway's certificate. For trials only: use --ca.",
 }
 
+const metricsPort: Option = {
+  name: 'metrics-port',
+  value: '[ADDR:]PORT',
+  doc: 'Serve /healthz, /readyz and /metrics here, on 127.0.0.1 if ADDR is missing. Port 0: any.',
+}
+
 /** One tunnel without a file. */
 function tunnelCommand(name: string, summary: string): Command {
   return { name, summary, argument: 'TARGET', options: tunnelOptions }
@@ -71,6 +77,7 @@ const tunnelOptions: readonly Option[] = [
   },
   ca,
   insecure,
+  metricsPort,
   check,
 ]
 
@@ -81,7 +88,7 @@ export const agentUsage = {
     {
       name: '',
       summary: 'Run the agent.',
-      options: [config, check],
+      options: [config, metricsPort, check],
     },
     tunnelCommand(
       'http',

@@ -40,6 +40,8 @@ await main({
 async function run(invocation: Invocation, life: Life): Promise<void> {
   const loaded = await load(invocation)
   const { config, ca, routes: tunnels } = loaded
+  const { monitorAddress, openMonitor } = await import('./agent-monitor.ts')
+  const metricsAt = monitorAddress(invocation)
   if (invocation.has('check')) return printSummary(config)
 
   const { endOfLifeNotice, programVersion } = await import('./version.ts')
@@ -59,6 +61,7 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
     ...(live && { onRequests: live.onRequests }),
   })
   live?.watch(agent)
+  const monitor = await openMonitor(metricsAt, { agent, version: programVersion(), log })
   let stopReloading: (() => void) | undefined
   if (invocation.command.name === '') {
     const { reloadOnChange } = await import('./agent-reload.ts')
@@ -67,6 +70,7 @@ async function run(invocation: Invocation, life: Life): Promise<void> {
   }
   await agent.run(life.signal)
   stopReloading?.()
+  await monitor?.close()
   log.info('closed')
 }
 

@@ -37,10 +37,12 @@ export class ScrapedMetrics {
   }
 
   gauge(about: About, read: () => Reading): void {
+    const { labels = [] } = about
     new Gauge({
       ...this.#options(about),
       collect() {
         this.reset()
+        if (labels.length === 0) this.remove() // what has no labels is 0 then, and may be nothing
         for (const [labels, value] of entriesOf(read())) this.set(labels, value)
       },
     })
