@@ -129,7 +129,7 @@ t.test('the most laborious path takes no time to speak of', async (t) => {
   const laborious = '/%252e./;x\\%5c%20.'.repeat(227)
   const startMs = performance.now()
   at(laborious)
-  t.ok(performance.now() - startMs < 1_000, `${performance.now() - startMs} ms`)
+  t.ok(performance.now() - startMs < 5_000, `${performance.now() - startMs} ms`)
 })
 
 t.test('a path is taken off, and something is left', async (t) => {
