@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type ClientHttp2Session, connect } from 'node:http2'
-import type { Readable, Writable } from 'node:stream'
+import type { Duplex, Readable, Writable } from 'node:stream'
 import { buffer, text } from 'node:stream/consumers'
 import { connect as connectTls } from 'node:tls'
 import t, { type Test } from 'tap'
@@ -26,9 +26,17 @@ const site = createServer((request, response) => {
   } else if (request.url === '/trailers') void answerTrailers(request, response)
   else answerPieces(request, response)
 })
-const webSockets = new WebSocketServer({ server: site, path: '/socket' })
-webSockets.on('connection', (webSocket) => {
-  webSocket.on('message', (data, isBinary) => webSocket.send(data, { binary: isBinary }))
+const webSockets = new WebSocketServer({ noServer: true })
+site.on('upgrade', (request, socket, head) => {
+  if (request.headers.upgrade === 'lines/1') {
+    const lines = ['Upgrade: lines/1', 'Connection: Upgrade', 'X-Kept: yes']
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join('\r\n')}\r\n\r\nwelcome`)
+    socket.pipe(socket)
+    return
+  }
+  webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+    webSocket.on('message', (data, isBinary) => webSocket.send(data, { binary: isBinary }))
+  })
 })
 
 /** Piece by piece, as the test asks for the next. */
@@ -125,6 +133,31 @@ t.test('through a gateway', { skip: lacksNewerNode() }, async (t) => {
     stream.end()
     t.equal((await take(1)).length, 0, 'the end')
     await gateway.program.waitFor('request', { path: '/socket', http: '2', status: 101 })
+  })
+
+  t.test('any protocol may be switched to', async (t) => {
+    const headers = { connection: 'Upgrade', upgrade: 'lines/1' }
+    const request = askHttp1(gateway, 'app.localhost', '/lines', { headers })
+    request.end()
+    const [answer, socket, head] = await once(request, 'upgrade')
+    t.match(answer.headers, { upgrade: 'lines/1', 'x-kept': 'yes' })
+    if (head.length > 0) socket.unshift(head)
+    await expectLines(socket)
+
+    const path = { ':path': '/lines', ':authority': `app.localhost:${gateway.ports.public}` }
+    const connect = { ':method': 'CONNECT', ':protocol': 'lines/1', ...path }
+    const stream = session.request(connect, { endStream: false })
+    t.match(await once(stream, 'response'), [{ ':status': 200, 'x-kept': 'yes' }])
+    await expectLines(stream)
+
+    async function expectLines(both: Duplex): Promise<void> {
+      const take = taker(both)
+      t.equal(String(await take(7)), 'welcome')
+      both.write('one\n')
+      t.equal(String(await take(4)), 'one\n')
+      both.end('last\n')
+      t.equal(String(await take(100)), 'last\n', 'and the end')
+    }
   })
 
   t.test('nothing of all this was worth a warning', { buffered: false }, async (t) => {
