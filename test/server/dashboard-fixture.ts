@@ -148,10 +148,8 @@ export function exercise(
   telemetry.routeRequest('app.example.com')
   telemetry.endRequest(
     {
-      ...{ status: 502, durationMs: 12.5, ...sizes },
+      ...{ status: 502, durationMs: 12.5 },
       error: { atMs: NOW, status: 502, code: 'TARGET_BROKEN', isOurs: true },
-    },
-    {
       ...{ ...facts, ...sizes, http: '1.1', method, path },
       ...{ outcome: 'refused', code: 'TARGET_BROKEN', session: 's1', firstByteMs: 3 },
       ...{ rawRequestHeaders: ['Cookie', header, 'X-Word', header], rawResponseHeaders: [] },

@@ -82,14 +82,29 @@ export class AccessLog {
       ...(outcome !== 'whole' && { outcome }),
     })
     const atMs = Date.now() - lastingMs
+    const firstByteMs = answer && answer.beganMs - startMs
+    const rawResponseHeaders = answer?.rawHeaders ?? none
+    const error = errorOf(departure, atMs)
     telemetry.endRequest(
-      { status, durationMs: lastingMs, bytesIn, bytesOut, error: errorOf(departure, atMs) },
       {
-        ...{ requestId, atMs, remoteAddress, host, http, method, path, outcome, code },
-        ...{ bytesIn, bytesOut, session },
-        firstByteMs: answer && answer.beganMs - startMs,
+        requestId,
+        atMs,
+        remoteAddress,
+        host,
+        http,
+        method,
+        path,
+        status,
+        outcome,
+        code,
+        durationMs: lastingMs,
+        firstByteMs,
+        bytesIn,
+        bytesOut,
+        session,
         rawRequestHeaders: rawHeaders,
-        rawResponseHeaders: answer?.rawHeaders ?? none,
+        rawResponseHeaders,
+        error,
       },
       departure.name,
     )

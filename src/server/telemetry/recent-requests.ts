@@ -44,11 +44,26 @@ export class RecentRequests {
     this.#limit = limit
   }
 
+  /** Field by field: every request comes here, and spreading takes several times as long. */
   add(record: Omit<RequestRecord, 'id'>): void {
     this.#lastId += 1
     this.#ring[this.#lastId % this.#limit] = {
-      ...record,
       id: this.#lastId,
+      requestId: record.requestId,
+      atMs: record.atMs,
+      remoteAddress: record.remoteAddress,
+      host: record.host,
+      http: record.http,
+      method: record.method,
+      path: record.path,
+      status: record.status,
+      outcome: record.outcome,
+      code: record.code,
+      durationMs: record.durationMs,
+      firstByteMs: record.firstByteMs,
+      bytesIn: record.bytesIn,
+      bytesOut: record.bytesOut,
+      session: record.session,
       rawRequestHeaders: bounded(record.rawRequestHeaders),
       rawResponseHeaders: bounded(record.rawResponseHeaders),
     }

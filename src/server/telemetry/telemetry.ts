@@ -27,8 +27,8 @@ export interface Gauges {
   readonly sessions: readonly SessionStatus[]
 }
 
-/** A request that is over, but for what is told of all that end. */
-export type RequestReport = Omit<RequestRecord, 'id' | 'durationMs' | 'status'>
+/** A request that is over. */
+export interface RequestReport extends Omit<RequestRecord, 'id'>, Ended {}
 
 /**
  * What the gateway remembers of what it did, all of it bounded. The edge tells what begins and ends;
@@ -71,12 +71,11 @@ export class Telemetry {
   }
 
   /** `name`: that of its route, if `routeRequest` was called for it. */
-  endRequest(ended: Ended, report: RequestReport, name: string | undefined): void {
+  endRequest(request: RequestReport, name: string | undefined): void {
     const nowMs = performance.now()
-    if (ended.error !== undefined && isFault(ended.error)) this.#errors += 1
-    this.total.end(ended, nowMs)
-    if (name !== undefined) this.names.of(name).end(ended, nowMs)
-    const request = { ...report, status: ended.status, durationMs: ended.durationMs }
+    if (request.error !== undefined && isFault(request.error)) this.#errors += 1
+    this.total.end(request, nowMs)
+    if (name !== undefined) this.names.of(name).end(request, nowMs)
     this.requests.add(request)
     this.onRequest?.(request)
   }
