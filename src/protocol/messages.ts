@@ -211,7 +211,7 @@ function parseRegister(message: JsonObject): Register {
     modes: lowerCased(readTextMap(message.modes, 'register.modes')),
     capabilities: readTexts(message.capabilities, 'register.capabilities') ?? [],
     ...(agent && { agent: parseAgent(agent) }),
-    ...(tunnels && { tunnels: parseOffers(tunnels) }),
+    ...(tunnels && { tunnels: parseOffers(tunnels, 'register.tunnels') }),
   }
 }
 

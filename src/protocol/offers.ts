@@ -77,11 +77,11 @@ export const idleTimeoutLimitSec = 2_147_483
 const alpnLimit = 16
 const alpnBytesLimit = 255 // RFC 7301 §3.1: a length of one byte, and not empty
 
-/** @throws ProtocolError PROTOCOL_BAD_MESSAGE, naming the field that is wrong. */
-export function parseOffers(offers: readonly unknown[]): TunnelOffer[] {
+/** `list` is the field that has them. @throws ProtocolError PROTOCOL_BAD_MESSAGE, naming the field that is wrong. */
+export function parseOffers(offers: readonly unknown[], list: string): TunnelOffer[] {
   const names = new Set<string>()
   return offers.map((value, index) => {
-    const field = `register.tunnels[${index}]`
+    const field = `${list}[${index}]`
     const offer = readObject(value, field)
     const hostname = readText(offer?.hostname, `${field}.hostname`)
     if (offer === undefined || hostname === '') throw badField(`${field}.hostname`, 'is missing')

@@ -36,10 +36,8 @@ export interface Outcome {
 }
 
 export function parseUpdate(message: JsonObject): Update {
-  return {
-    type: 'update',
-    tunnels: parseOffers(readArray(message.tunnels, 'update.tunnels') ?? []),
-  }
+  const list = 'update.tunnels'
+  return { type: 'update', tunnels: parseOffers(readArray(message.tunnels, list) ?? [], list) }
 }
 
 export function plainUpdate({ type, tunnels }: Update): JsonObject {

@@ -21,7 +21,7 @@ export type ServerErrorCode =
   | 'SERVER_TOKEN_EXPIRED'
   /** A connection from a trusted proxy does not begin with a PROXY header, or with a broken one. */
   | 'SERVER_PROXY_HEADER'
-  /** Another session of the same agent took over, and streams of the old one still ran when its time was up. */
+  /** Another session of the same agent took over. */
   | 'SERVER_REPLACED'
   /** An agent's token was revoked while its session lived. */
   | 'SERVER_TOKEN_REVOKED'

@@ -86,9 +86,9 @@ export class Tunnel implements Upstream {
     return this.#openStreams
   }
 
-  /** Whether streams can be opened. */
-  get canOpen(): boolean {
-    return this.#agent.session.canOpen
+  /** Whether it may have names: streams can be opened, and no other session has its place. */
+  get canServe(): boolean {
+    return this.#agent.session.canOpen && !this.#isReplaced
   }
 
   /** What it has, for the status. */
@@ -162,7 +162,7 @@ export class Tunnel implements Upstream {
       // First the reason: a go-away overtakes what is in a stream.
       await sendOut(control, { type: 'replaced', session: by.id }, lastWordMs)
     }
-    const text = "another session of the same agent has taken over, and this one's time is up"
+    const text = 'another session of the same agent has taken over'
     await this.close(graceMs, new ServerError('SERVER_REPLACED', text))
   }
 

@@ -27,7 +27,7 @@ export async function update(
     })
     try {
       // From here on all in one tick.
-      if (!tunnel.canOpen) throw new Refusal('SHUTTING_DOWN', AckError.shuttingDown)
+      if (!tunnel.canServe) throw new Refusal('SHUTTING_DOWN', AckError.shuttingDown)
       claim(registration, tunnel, options.registry)
     } catch (error) {
       options.ports.close(registration.ports.values())

@@ -204,6 +204,19 @@ t.test('writes lines that a Go peer reads', async (t) => {
       { type: 'ack', ok: true, capabilities: [], ports: new Map([['__proto__', 2222]]) },
       '{"type":"ack","ok":true,"ports":{"__proto__":2222}}\n',
     ],
+    [
+      { type: 'update', tunnels: [{ hostname: 'a', mode: 'tcp', target: ':1', listenPort: 0 }] },
+      '{"type":"update","tunnels":[{"hostname":"a","mode":"tcp","target":":1","listen_port":0}]}\n',
+    ],
+    [
+      { type: 'updated', ok: true, hosts: ['a'], ports: new Map([['a', 2222]]) },
+      '{"type":"updated","ok":true,"hosts":["a"],"ports":{"a":2222}}\n',
+    ],
+    [
+      { type: 'updated', ok: false, error: 'no routes', code: 'NO_ROUTES' },
+      '{"type":"updated","ok":false,"error":"no routes","code":"NO_ROUTES"}\n',
+    ],
+    [{ type: 'replaced', session: 's-2' }, '{"type":"replaced","session":"s-2"}\n'],
     [{ type: 'ping', ts: 1760000000123 }, '{"type":"ping","ts":1760000000123}\n'],
     [{ type: 'pong', ts: 0 }, '{"type":"pong","ts":0}\n'],
     [{ type: 'ack', ok: true, capabilities: [], ts: 9 }, '{"type":"ack","ok":true,"ts":9}\n'],
@@ -248,6 +261,11 @@ t.test('a field that is wrong is named, and its value is not shown', async (t) =
       'register.token is longer than 8192 characters',
     ],
     [{ type: 'register', routes: [] }, 'register.routes is not an object'],
+    [{ type: 'update', tunnels: {} }, 'update.tunnels is not an array'],
+    [{ type: 'update', tunnels: [{}] }, 'update.tunnels[0].hostname is missing'],
+    [{ type: 'updated', ok: 1 }, 'updated.ok is not true or false'],
+    [{ type: 'updated', ok: true, ports: { a: 0 } }, 'updated.ports["a"] is not from 1 to 65535'],
+    [{ type: 'replaced', session: 7 }, 'replaced.session is not text'],
     [{ type: 'register', routes: 'a' }, 'register.routes is not an object'],
     [{ type: 'register', routes: { 'a.b': 1 } }, 'register.routes["a.b"] is not text'],
     [{ type: 'register', routes: { 'a.b': null } }, 'register.routes["a.b"] is not text'],
@@ -687,6 +705,13 @@ function anyMessage(): fc.Arbitrary<KnownMessage> {
           .map((pairs) => new Map(pairs)),
       },
       { requiredKeys: ['type', 'ok', 'capabilities'], noNullPrototype: true },
+    ),
+    fc.record(
+      {
+        type: fc.constant('update' as const),
+        tunnels: fc.uniqueArray(tunnel, { maxLength: 4, selector: (offer) => offer.hostname }),
+      },
+      { noNullPrototype: true },
     ),
     fc.record(
       { type: fc.constantFrom('ping' as const, 'pong' as const), ts: fc.maxSafeInteger() },

@@ -40,6 +40,10 @@ t.test('the same agent takes its names over', async (t) => {
     { ok: true },
     'though the gateway takes no more agents',
   )
+  // Too late: it must not take them back.
+  first.control?.write(
+    `${JSON.stringify({ type: 'update', tunnels: [{ hostname: 'app.test' }] })}\n`,
+  )
   const { sessions } = gateway.status()
   t.match(sessions, [{ routes: [] }, { routes: [{ name: 'app.test' }] }])
 
@@ -52,8 +56,9 @@ t.test('the same agent takes its names over', async (t) => {
     await t.rejects(visit('old.test'), { code: 'ERR_SSL_TLSV1_UNRECOGNIZED_NAME' })
   })
   t.test('the old session is told, and finishes what it has', async (t) => {
-    await until('the word', () => first.messages.length === 2)
+    await until('two words', () => first.messages.length === 3)
     t.strictSame(first.messages[1], { type: 'replaced', session: sessions[1]?.id })
+    t.match(first.messages[2], { type: 'updated', ok: false })
     await until('the go-away', () => !first.session.canOpen)
     t.equal(first.session.isClosed, false)
     first.streams[0]?.write(saying('first'))
