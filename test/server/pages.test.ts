@@ -150,6 +150,8 @@ t.test('certificates say what becomes of them', async (t) => {
     page({ state: 'valid', notAfterMs: NOW + 86_400_000 }),
     /class="bad">\(<time.*>1 d<\/time> left/,
   )
+  const renewed = { state: 'valid', notAfterMs: NOW + 86_400_000, renewAtMs: NOW + 1_000 }
+  t.notMatch(page(renewed), /class="bad"/, 'short-lived, and about to be renewed')
   t.match(page({ state: 'expired', notAfterMs: NOW - 1 }), /\(over\)/)
   t.match(page({ state: 'valid', renewAtMs: NOW }), />2026-03-01</)
   t.match(

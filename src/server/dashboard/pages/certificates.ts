@@ -1,9 +1,9 @@
 import type { CertificateStatus, IssuanceStatus } from '../../../certs/status.ts'
 import { type Html, html } from '../html.ts'
 import { clipped, countWords } from '../words.ts'
+import { isRunningOut } from './expiry.ts'
 import { emptyNote, table } from './layout.ts'
 import { paged } from './paging.ts'
-import { soonMs } from './tunnels.ts'
 import { dateTag, type Page, type View } from './view.ts'
 
 const pageSize = 100
@@ -54,16 +54,17 @@ function issuanceLine(issuance: IssuanceStatus, view: View): Html {
 }
 
 function certificateRow(certificate: CertificateStatus, view: View): Html {
-  const { name, source, state, notAfterMs, renewAtMs, failure } = certificate
+  const { name, source, state, renewAtMs, failure } = certificate
   const kind =
     state === 'valid' ? 'good' : state === 'failing' || state === 'expired' ? 'bad' : 'soft'
-  return html`<tr id="c-${name}"><th scope="row">${name}</th><td data-label="state"><span class="${kind}">${state === 'none' ? 'not yet' : state}</span></td><td data-label="from">${source}</td><td data-label="valid until">${validity(notAfterMs, view)}</td><td data-label="next renewal">${renewAtMs === undefined ? html`<span class="soft">–</span>` : dateTag(renewAtMs)}</td><td data-label="failure">${failure === undefined ? html`<span class="soft">–</span>` : failureWords(failure, view)}</td></tr>`
+  return html`<tr id="c-${name}"><th scope="row">${name}</th><td data-label="state"><span class="${kind}">${state === 'none' ? 'not yet' : state}</span></td><td data-label="from">${source}</td><td data-label="valid until">${validity(certificate, view)}</td><td data-label="next renewal">${renewAtMs === undefined ? html`<span class="soft">–</span>` : dateTag(renewAtMs)}</td><td data-label="failure">${failure === undefined ? html`<span class="soft">–</span>` : failureWords(failure, view)}</td></tr>`
 }
 
-function validity(notAfterMs: number | undefined, view: View): Html {
+function validity(certificate: CertificateStatus, view: View): Html {
+  const { notAfterMs } = certificate
   if (notAfterMs === undefined) return html`<span class="soft">–</span>`
   if (notAfterMs <= view.nowMs) return html`${dateTag(notAfterMs)} <span class="bad">(over)</span>`
-  const kind = notAfterMs - view.nowMs < soonMs ? 'bad' : 'soft'
+  const kind = isRunningOut(certificate, view.nowMs) ? 'bad' : 'soft'
   return html`${dateTag(notAfterMs)} <span class="${kind}">(${view.until(notAfterMs)} left)</span>`
 }
 

@@ -3,12 +3,12 @@ import { sshName } from '../../claims.ts'
 import type { TrafficStatus, TunnelStatus } from '../../tunnel-status.ts'
 import { type Html, html } from '../html.ts'
 import { clipped, countWords, millisecondWords } from '../words.ts'
+import { isRunningOut } from './expiry.ts'
 import { emptyNote, table } from './layout.ts'
 import { linkTo, paged } from './paging.ts'
 import type { Page, View } from './view.ts'
 
 const pageSize = 100
-export const soonMs = 7 * 24 * 60 * 60 * 1000
 
 interface Column {
   readonly key: string
@@ -97,15 +97,14 @@ export function latencyCells({ latency }: TrafficStatus): Html[] {
 export function certificateMark(certificate: CertificateStatus | undefined, view: View): Html {
   if (certificate === undefined) return html`<span class="soft">–</span>`
   const { state, notAfterMs } = certificate
-  const isSoon = notAfterMs !== undefined && notAfterMs - view.nowMs < soonMs
-  const mark =
-    state === 'failing' || state === 'expired' || isSoon
-      ? 'bad'
-      : state === 'valid'
-        ? 'good'
-        : 'soft'
-  const left = notAfterMs === undefined ? undefined : html` ${view.until(notAfterMs)}`
-  return html`<span class="${mark}">${state === 'none' ? 'not yet' : state}</span>${left}`
+  const isOut = isRunningOut(certificate, view.nowMs)
+  const isBad = isOut || state === 'failing' || state === 'expired'
+  const words = state === 'none' ? 'not yet' : isOut && state === 'valid' ? 'ends soon' : state
+  const left =
+    notAfterMs !== undefined && notAfterMs > view.nowMs
+      ? html` <span class="soft">${view.until(notAfterMs)}</span>`
+      : undefined
+  return html`<span class="${isBad ? 'bad' : state === 'valid' ? 'good' : 'soft'}">${words}</span>${left}`
 }
 
 function tunnelRow(tunnel: TunnelStatus, view: View): Html {
@@ -113,7 +112,7 @@ function tunnelRow(tunnel: TunnelStatus, view: View): Html {
   const { requestsByClass, lastError } = traffic
   const count = (label: '2xx' | '3xx' | '4xx' | '5xx') =>
     html`<td class="n${label === '5xx' && requestsByClass[label] > 0 ? ' bad' : ''}" data-label="${label}">${countWords(requestsByClass[label])}</td>`
-  return html`<tr id="${rowId(tunnel)}"><th scope="row">${tunnelName(tunnel)}<small class="target"><bdi>${clipped(target)}</bdi></small></th><td data-label="agent"><a href="/sessions?q=${session}"><bdi>${clipped(agent)}</bdi></a></td><td data-label="mode">${mode}</td><td data-label="certificate">${certificateMark(certificate, view)}</td>${count('2xx')}${count('3xx')}${count('4xx')}${count('5xx')}${latencyCells(traffic)}<td class="n" data-label="open">${countWords(traffic.openRequests + traffic.openConnections)}</td><td data-label="last error">${lastError === undefined ? html`<span class="soft">–</span>` : html`${lastError.code ?? lastError.status} ${view.since(lastError.atMs)} ago`}</td></tr>`
+  return html`<tr id="${rowId(tunnel)}"><th scope="row">${tunnelName(tunnel)}<small class="target"><bdi>${clipped(target)}</bdi></small></th><td data-label="agent"><a href="/sessions?q=${session}"><bdi>${clipped(agent)}</bdi></a></td><td data-label="mode">${mode}</td><td data-label="certificate">${certificateMark(certificate, view)}</td>${count('2xx')}${count('3xx')}${count('4xx')}${count('5xx')}${latencyCells(traffic)}<td class="n" data-label="open">${countWords(traffic.openRequests + traffic.openConnections)}</td><td data-label="last error">${lastError === undefined ? html`<span class="soft">–</span>` : html`${lastError.code ?? lastError.status} <small class="target">${view.since(lastError.atMs)} ago</small>`}</td></tr>`
 }
 
 /** A name may have anything in it that a hostname may, and a colon. */
