@@ -170,9 +170,10 @@ export function gatewayGone(reason: string, cause?: Error): ClientError {
 }
 
 /** `what` was asked for. */
-export function refused(outcome: Outcome, what = 'registration'): ClientError {
+export function refused(outcome: Outcome & Pick<Ack, 'ts'>, what = 'registration'): ClientError {
   const text = shown(explainRefusal(outcome))
-  const refusal = { text, code: outcome.code, isFinal: isFinalRefusal(outcome) }
+  const { code, ts: gatewayTimeMs } = outcome
+  const refusal = { text, code, isFinal: isFinalRefusal(outcome), gatewayTimeMs }
   return new ClientError('CLIENT_REFUSED', `the gateway refused the ${what}: ${text}`, { refusal })
 }
 
