@@ -46,7 +46,10 @@ for (const name of ['gateway', 'agent'] as const) {
       await startAgent(t, gateway, offers) // its names are free already
     else {
       await program.waitFor('closing when what runs has ended')
-      for (const port of Object.values(gateway.ports)) await t.rejects(dial(port), refused)
+      const { dashboard, ...others } = gateway.ports
+      for (const port of Object.values(others)) await t.rejects(dial(port), refused)
+      const { status } = await fetch(`http://localhost:${dashboard}/readyz`)
+      t.equal(status, 503, 'who asks is still told')
     }
     finish.emit(`app.localhost:${gateway.ports.public}`)
     t.equal((await buffer(response)).toString(), part + part)
