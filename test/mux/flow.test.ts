@@ -498,9 +498,8 @@ t.test('the peer is at fault for protocol errors, and for no others', async (t) 
   }
 })
 
-t.test('the times and the backlog are those that a hashicorp/yamux peer expects', async (t) => {
+t.test('the deadlines and the backlog are those that a hashicorp/yamux peer expects', async (t) => {
   t.match(defaultOptions, {
-    pingIntervalMs: 30_000,
     pingTimeoutMs: 10_000,
     openTimeoutMs: 75_000,
     closeTimeoutMs: 300_000,
