@@ -2,15 +2,13 @@ import dns from 'node:dns'
 import type { LookupFunction } from 'node:net'
 
 /**
- * The system's resolver, for `net.connect`; but names below `.localhost` that it does not know are this
- * machine, as RFC 6761 §6.3 has it. Not every resolver does so, in containers least of all.
+ * The system's resolver, for `net.connect`; but names below `.localhost` are this machine, and nobody is asked
+ * for them (RFC 6761 §6.3). Not every resolver knows, in containers least of all, and some take their time.
  */
 export const lookup: LookupFunction = (hostname, options, callback) => {
-  dns.lookup(hostname, options, (error, address, family) => {
-    if (error === null || !/\.localhost\.?$/i.test(hostname)) callback(error, address, family)
-    else if (options.all) callback(null, loopback)
-    else callback(null, loopback[0].address, loopback[0].family)
-  })
+  if (!/\.localhost\.?$/i.test(hostname)) dns.lookup(hostname, options, callback)
+  else if (options.all) process.nextTick(callback, null, loopback)
+  else process.nextTick(callback, null, loopback[0].address, loopback[0].family)
 }
 
 // IPv4 first: on a machine without IPv6 the other one fails at once.

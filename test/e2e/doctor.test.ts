@@ -49,6 +49,7 @@ t.test('finds all well where it is, and offers nothing meanwhile', async (t) => 
     ...['configuration', 'name', 'connection', 'certificate', 'clock', 'token'],
     ...['public name', 'target'],
   ])
+  for (const port of [443, 80]) t.match(said, new RegExp(`public port +localhost:${port}`))
   t.strictSame(gateway.program.logged('agent connected'), [])
 })
 

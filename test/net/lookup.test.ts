@@ -5,7 +5,7 @@ import { lookup } from '../../src/net/lookup.ts'
 
 const look = promisify(lookup)
 
-t.test('names below .localhost are this machine, whether or not the resolver knows', async (t) => {
+t.test('names below .localhost are this machine, and no resolver is asked', async (t) => {
   for (const name of ['no-such-name.localhost', 'SSH.LocalHost', 'a.b.localhost.']) {
     t.match(await look(name, {}), /^(127\.0\.0\.1|::1)$/, name)
     const all = (await look(name, { all: true })) as unknown as { address: string }[]

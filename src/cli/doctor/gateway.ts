@@ -1,4 +1,6 @@
 import type { lookup as dnsLookup } from 'node:dns'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { promisify } from 'node:util'
 import { ClientError } from '../../client/errors.ts'
@@ -21,6 +23,9 @@ export interface GatewayCheck {
 /** Token lifetimes and certificates bear seconds. */
 const clockToleranceMs = 30_000
 const dayMs = 86_400_000
+/** HTTPS; and HTTP, which redirects and where a CA may look for answers. */
+const visitorPorts = [443, 80]
+const portTimeoutMs = 5_000
 
 /** From the name to the token: the way that an agent takes, but without offering anything. */
 export async function* checkGateway(check: GatewayCheck): AsyncGenerator<Finding> {
@@ -39,6 +44,27 @@ export async function* checkGateway(check: GatewayCheck): AsyncGenerator<Finding
   yield ok('connection', `${place} answers, with ${socket.getProtocol()}`)
   yield checkCertificate(socket, check)
   yield* checkToken(socket, check)
+  for (const port of visitorPorts) {
+    // Behind a proxy it is not we who would be let through.
+    if (port !== address.port && address.proxy === undefined)
+      yield await checkPort(address.host, port)
+  }
+}
+
+/** Visitors may come from elsewhere, and a gateway may have others: what fails here is only a hint. */
+async function checkPort(host: string, port: number): Promise<Finding> {
+  const place = formatHostPort({ host, port })
+  const socket = connect({ host, port, lookup, timeout: portTimeoutMs })
+  try {
+    socket.once('timeout', () => socket.destroy(new Error('no answer')))
+    await once(socket, 'connect')
+    return ok('public port', `${place} takes connections`)
+  } catch (error) {
+    const advice = 'visitors need it, unless the gateway has another GATEWAY_PORT or HTTP_PORT'
+    return warning('public port', `${place}: ${(error as Error).message}; ${advice}`)
+  } finally {
+    socket.destroy()
+  }
 }
 
 async function checkName(host: string): Promise<Finding> {
