@@ -16,7 +16,6 @@ import {
   withHeaders,
 } from './exchange.ts'
 import { PageFeed } from './feed.ts'
-import { gatewayMetrics } from './metrics.ts'
 import { certificatesPage } from './pages/certificates.ts'
 import { renderPage } from './pages/layout.ts'
 import { loginPage } from './pages/login.ts'
@@ -56,6 +55,7 @@ export class Dashboard {
   readonly #open: Paths
   /** For those who may see the dashboard. */
   readonly #closed: Paths
+  /** From when somebody asks: prom-client takes 12 MB. */
   #metrics: ScrapedMetrics | undefined
 
   constructor(options: DashboardOptions) {
@@ -236,6 +236,7 @@ export class Dashboard {
   }
 
   async #scrape(): Promise<Answer> {
+    const { gatewayMetrics } = await import('./metrics.ts')
     this.#metrics ??= gatewayMetrics(this.#options.gateway, this.#snapshots)
     const body = await this.#metrics.text()
     return { status: 200, headers: { 'content-type': this.#metrics.contentType }, body }
