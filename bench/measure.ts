@@ -21,19 +21,20 @@ export interface Result extends Metric {
 export type Contestant = () => Promise<readonly number[] | undefined>
 
 /**
- * Runs the contestants in turn, round after round, so that drift of the machine hits all alike. The first
- * round warms up and is not counted.
+ * Runs the contestants in turn, round after round, so that drift of the machine hits all alike. What warms up
+ * is not counted.
  */
 export async function compare(
   metrics: readonly Metric[],
   contestants: Readonly<Record<string, Contestant>>,
   rounds: number,
+  { warmUps = 1 } = {},
 ): Promise<Result[]> {
   const seen = new Map<string, (readonly number[])[]>()
-  for (let round = 0; round <= rounds; round++) {
+  for (let round = -warmUps; round < rounds; round++) {
     for (const [name, run] of Object.entries(contestants)) {
       const values = await run()
-      if (values === undefined || round === 0) continue
+      if (values === undefined || round < 0) continue
       seen.set(name, [...(seen.get(name) ?? []), values])
     }
   }

@@ -80,6 +80,7 @@ function memory(): Promise<Result[]> {
         }),
     },
     1,
+    { warmUps: 0 },
   )
 }
 

@@ -14,8 +14,8 @@ export interface Case {
   readonly metrics: readonly Metric[]
   /** The metrics of one way, in their order; undefined where the way has nothing of the kind. */
   readonly run: (way: Way) => Promise<readonly number[] | undefined>
-  /** What is measured once is measured once. */
-  readonly rounds?: number
+  /** Of programs that have just been started, and once. */
+  readonly isFresh?: boolean
 }
 
 const seconds = 2
@@ -65,7 +65,7 @@ export function tunnelCases(scope: Scope): Record<string, Case> {
         less('an idle TLS visitor, of 5,000: agent', 'KiB'),
       ],
       run: memory,
-      rounds: 1,
+      isFresh: true,
     },
   }
 }

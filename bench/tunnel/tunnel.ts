@@ -1,9 +1,9 @@
 import { installTools, pathOf } from '../../test/support/tools.js'
 import type { SuiteOptions } from '../main.ts'
-import { compare, type Result } from '../measure.ts'
+import { type Contestant, compare, type Result } from '../measure.ts'
 import { BenchScope } from '../scope.ts'
-import { tunnelCases } from './cases.ts'
-import { startWays } from './ways.ts'
+import { type Case, tunnelCases } from './cases.ts'
+import { startWays, type Way } from './ways.ts'
 
 const tools = ['curl', 'h2load', 'nginx', 'ssh', 'sshd', 'wrk']
 
@@ -17,13 +17,30 @@ export async function* benchTunnel({ rounds, wants }: SuiteOptions): AsyncGenera
   }
   const scope = new BenchScope()
   try {
+    const cases = Object.entries(tunnelCases(scope)).filter(([name]) => wants(name))
+    const fresh = cases.filter(([, { isFresh }]) => isFresh)
+    for (const [, each] of fresh) yield* await measureFresh(each)
+    if (fresh.length === cases.length) return
     const ways = await startWays(scope)
-    for (const [name, each] of Object.entries(tunnelCases(scope))) {
-      if (!wants(name)) continue
-      const contestants = ways.map((way) => [way.name, () => each.run(way)] as const)
-      yield* await compare(each.metrics, Object.fromEntries(contestants), each.rounds ?? rounds)
+    for (const [, each] of cases.filter((one) => !fresh.includes(one))) {
+      yield* await compare(each.metrics, contestantsOf(each, ways), rounds)
     }
   } finally {
     await scope.end()
   }
+}
+
+async function measureFresh(each: Case): Promise<Result[]> {
+  const scope = new BenchScope()
+  try {
+    return await compare(each.metrics, contestantsOf(each, await startWays(scope)), 1, {
+      warmUps: 0,
+    })
+  } finally {
+    await scope.end()
+  }
+}
+
+function contestantsOf({ run }: Case, ways: readonly Way[]): Record<string, Contestant> {
+  return Object.fromEntries(ways.map((way) => [way.name, () => run(way)]))
 }
