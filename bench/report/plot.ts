@@ -29,6 +29,7 @@ export function plot(title: string, results: readonly Result[]): string {
   const [width, height] = [labelWidth + barWidth + 260, y + 10]
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">`,
+    `<title>${escaped(title)}</title>`,
     `<rect width="${width}" height="${height}" fill="white"/>`,
     text(10, 28, title, 'font-size="17"'),
     ...lines,
@@ -37,6 +38,9 @@ export function plot(title: string, results: readonly Result[]): string {
 }
 
 function text(x: number, y: number, content: string, more = ''): string {
-  const escaped = content.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
-  return `<text x="${x.toFixed(1)}" y="${y}" ${more}>${escaped}</text>`
+  return `<text x="${x.toFixed(1)}" y="${y}" ${more}>${escaped(content)}</text>`
+}
+
+function escaped(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 }
