@@ -2,7 +2,7 @@ import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
-import net, { type AddressInfo } from 'node:net'
+import net from 'node:net'
 import { resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { PassThrough, type Readable } from 'node:stream'
@@ -13,6 +13,7 @@ import tls, { type TLSSocket } from 'node:tls'
 import t, { type Test } from 'tap'
 import { DevelopmentIssuer } from '../../src/certs/development-issuer.ts'
 import { Stdio } from '../../src/cli/stdio.ts'
+import { listening } from '../support/listening.ts'
 
 // `gotunnel-agent connect`, the built program, against a tunnel that is played here.
 const program = resolve(import.meta.dirname, '../../dist/cli/agent.js')
@@ -277,21 +278,6 @@ async function tunnel(t: Test, service: Service, options: tls.TlsOptions = {}): 
     }
   })
   return `ssh.localhost:${await listening(t, server)}`
-}
-
-async function listening(t: Test, server: net.Server): Promise<number> {
-  const sockets = new Set<net.Socket>()
-  server.on('connection', (socket: net.Socket) => {
-    sockets.add(socket)
-    socket.on('error', () => {})
-  })
-  server.listen(0, '127.0.0.1')
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-  await once(server, 'listening')
-  return (server.address() as AddressInfo).port
 }
 
 function connect(t: Test, args: string[], stdio: StdioOptions = 'pipe'): ChildProcess {

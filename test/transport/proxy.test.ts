@@ -8,6 +8,7 @@ import { Secret } from '../../src/config/secret.ts'
 import type { ProxyServer } from '../../src/net/proxy-server.ts'
 import { dialTls } from '../../src/transport/tls.ts'
 import { RecordingLog } from '../certs/support.ts'
+import { listening } from '../support/listening.ts'
 
 // Proxies written here, in a few lines each, and dialled by real sockets. Debian's are in test/e2e.
 
@@ -22,21 +23,6 @@ const gateway = tls.createServer({ key, cert: chain }, (socket) => {
   socket.end('hello')
 })
 const gatewayPort = await listening(t, gateway)
-
-async function listening(t: Test, server: net.Server): Promise<number> {
-  const sockets = new Set<net.Socket>()
-  server.on('connection', (socket: net.Socket) => {
-    sockets.add(socket)
-    socket.on('error', () => {})
-  })
-  server.listen(0, '127.0.0.1')
-  t.teardown(async () => {
-    for (const socket of sockets) socket.destroy()
-    await new Promise((resolve) => server.close(resolve))
-  })
-  await once(server, 'listening')
-  return (server.address() as net.AddressInfo).port
-}
 
 /** A server whose conversation is scripted: each text or Buffer is an answer to what was read until then. */
 async function scripted(

@@ -9,26 +9,12 @@ import { TransportError } from '../../src/transport/errors.ts'
 import { type DialTlsOptions, dialTls } from '../../src/transport/tls.ts'
 import { createTlsAcceptor } from '../../src/transport/tls-acceptor.ts'
 import { enterClock } from '../certs/support.ts'
+import { listening } from '../support/listening.ts'
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} }
 const issuer = await DevelopmentIssuer.load({ directory: t.testdir(), log: quiet })
 const ca = readFileSync(issuer.caPath, 'utf8')
 const pair = await issuer.issue('localhost')
-
-async function listening(t: Test, server: net.Server): Promise<number> {
-  const sockets = new Set<net.Socket>()
-  server.on('connection', (socket: net.Socket) => {
-    sockets.add(socket)
-    socket.on('error', () => {})
-  })
-  server.listen(0, '127.0.0.1')
-  t.teardown(async () => {
-    for (const socket of sockets) socket.destroy()
-    await new Promise((resolve) => server.close(resolve))
-  })
-  await once(server, 'listening')
-  return (server.address() as net.AddressInfo).port
-}
 
 function gateway(t: Test, { key, chain }: KeyAndChain = pair): Promise<number> {
   const server = tls.createServer({ key, cert: chain }, (socket) => {

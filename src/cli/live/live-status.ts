@@ -2,7 +2,8 @@ import type { WriteStream } from 'node:tty'
 import type { AgentState, AgentStatus } from '../../client/agent-status.ts'
 import type { Route } from '../../client/forward.ts'
 import type { LogFields } from '../../log.ts'
-import type { Requests } from '../../protocol/messages.ts'
+import { canonicalHostname } from '../../net/hostname.ts'
+import { isPortRouteKey, parsePathRouteKey, type Requests } from '../../protocol/messages.ts'
 import { formatPretty, type LogLine } from '../log-format.ts'
 import type { ProgramLogger } from '../logger.ts'
 import { Screen } from './screen.ts'
@@ -130,14 +131,12 @@ export class LiveStatus implements ProgramLogger {
   }
 
   #tunnelView(route: Route, ports: ReadonlyMap<string, number>): TunnelView {
-    const { hostname, mode, target, listenPort } = route
-    const requests = this.#counts.get(hostname.toLowerCase().replace(/\.$/, ''))
+    const { hostname, mode, target } = route
+    const requests = this.#counts.get(canonicalName(hostname))
     const connections = this.#connections.get(hostname) ?? 0
     const isHttp = mode === 'http'
     return {
-      address: isHttp
-        ? `https://${hostname}`
-        : addressOf(hostname, ports.get(hostname) ?? listenPort),
+      address: isHttp ? `https://${hostname}` : addressOf(route, ports.get(hostname)),
       target: target.text,
       ...(isHttp && (requests !== undefined || connections === 0)
         ? { count: requests ?? 0, of: 'request' }
@@ -146,8 +145,16 @@ export class LiveStatus implements ProgramLogger {
   }
 }
 
-/** A tunnel for a port alone has the port for its name. */
-function addressOf(hostname: string, port: number | undefined): string {
-  if (hostname.startsWith('tcp:')) return `port ${port || 'of its own'}`
+/** What the gateway counts by: tunnels for paths of one name share the name's number. */
+function canonicalName(key: string): string {
+  const { hostname } = parsePathRouteKey(key)
+  return canonicalHostname(hostname) ?? hostname
+}
+
+/** `taken` is the port that the gateway took for it. */
+function addressOf(route: Route, taken: number | undefined): string {
+  const { hostname, listenPort } = route
+  const port = taken ?? listenPort
+  if (isPortRouteKey(route)) return `port ${port || 'of its own'}`
   return port === undefined ? hostname : `${hostname}, port ${port || 'of its own'}`
 }
