@@ -1,7 +1,7 @@
 import winston from 'winston'
 import type { LogSettings } from '../config/logging.ts'
 import type { LogFields, Logger } from '../log.ts'
-import { formatJson, formatPretty, type LogLine } from './log-format.ts'
+import { formatPretty, JsonFormat, type LogLine } from './log-format.ts'
 
 export interface ProgramLogger extends Logger {
   /** The least important lines to log from now on. */
@@ -26,31 +26,29 @@ export function createLogger(options: LoggerOptions): ProgramLogger {
   let { logLevel } = options
   const isPretty = logFormat === 'pretty' || (logFormat === 'auto' && stream.isTTY === true)
   const isColoured = isPretty && stream.isTTY === true && !process.env.NO_COLOR
-  const format = (line: LogLine) => (isPretty ? formatPretty(line, isColoured) : formatJson(line))
-  const lines = new LineWriter(stream)
+  const json = new JsonFormat()
+  const format = (line: LogLine) => (isPretty ? formatPretty(line, isColoured) : json.format(line))
   const transport = new winston.transports.Stream({
     stream,
-    // As winston's own, without its timer for each line.
-    log(info: Record<symbol, unknown>, next: () => void) {
-      lines.write(`${info[lineOf]}\n`)
+    // As winston's own, without its timer for each call.
+    log({ message }: LogLine, next: () => void) {
+      stream.write(message)
       next()
     },
   })
   const logger = winston.createLogger({
     level: 'debug', // ours is asked before
     levels,
-    format: winston.format((info) =>
-      Object.assign(info, { [lineOf]: format(info.line as LogLine) }),
-    )(),
+    format: winston.format((info) => info)(), // the lines are finished
     transports: [transport],
   })
+  const lines = new LinesOfTurn((message) => logger.log({ level: 'info', message }))
 
   let closing: Promise<void> | undefined
   const write = (level: LogLine['level']) => {
     return (message: string, fields?: LogFields) => {
       if (levels[level] > levels[logLevel] || closing) return
-      const line: LogLine = { time: new Date(), level, message, fields }
-      logger.log({ level, message, line })
+      lines.add(format({ time: new Date(), level, message, fields }))
     }
   }
   return {
@@ -63,7 +61,8 @@ export function createLogger(options: LoggerOptions): ProgramLogger {
     },
     close() {
       closing ??= new Promise((resolve) => {
-        transport.once('finish', () => resolve(lines.close()))
+        transport.once('finish', resolve)
+        lines.close()
         logger.end()
       })
       return closing
@@ -71,25 +70,23 @@ export function createLogger(options: LoggerOptions): ProgramLogger {
   }
 }
 
-const lineOf = Symbol.for('message') // where winston's transports find the finished line
-
 /**
- * Lines of one turn of the event loop in one write: a write to a pipe costs as much as the line itself.
- * What has not been written when the process exits is written then.
+ * Lines of one turn of the event loop go on together: the way through winston and a write to a pipe cost more than
+ * a line itself. What is still here when the process exits goes on then.
  */
-class LineWriter {
-  readonly #stream: LogStream
+class LinesOfTurn {
+  readonly #goOn: (lines: string) => void
   #waiting = ''
 
-  constructor(stream: LogStream) {
-    this.#stream = stream
+  constructor(goOn: (lines: string) => void) {
+    this.#goOn = goOn
     process.once('exit', this.#flush)
   }
 
-  write(line: string): void {
+  add(line: string): void {
     if (this.#waiting === '') setImmediate(this.#flush)
-    this.#waiting += line
-    if (this.#waiting.length > flushCharacters) this.#flush()
+    this.#waiting += `${line}\n`
+    if (this.#waiting.length > mostCharacters) this.#flush()
   }
 
   close(): void {
@@ -98,9 +95,9 @@ class LineWriter {
   }
 
   readonly #flush = () => {
-    if (this.#waiting !== '') this.#stream.write(this.#waiting)
+    if (this.#waiting !== '') this.#goOn(this.#waiting)
     this.#waiting = ''
   }
 }
 
-const flushCharacters = 16_384
+const mostCharacters = 16_384

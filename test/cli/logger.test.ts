@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream'
+import fc from 'fast-check'
 import t from 'tap'
-import { formatJson, formatPretty } from '../../src/cli/log-format.ts'
+import { formatPretty, JsonFormat } from '../../src/cli/log-format.ts'
 import { createLogger } from '../../src/cli/logger.ts'
 import { Secret } from '../../src/config/secret.ts'
 import { CodedError } from '../../src/errors.ts'
@@ -24,6 +25,47 @@ t.test('a JSON line has time, level, message and the fields', async (t) => {
     { time: '2026-01-02T03:04:05.678Z', level: 'info', message: 'x', _level: 'mine', _time: 1 },
     'a field never takes the place of what every line has',
   )
+})
+
+t.test('whatever a field says, JSON gives it back', async (t) => {
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.string(),
+    fc.constantFrom('a"b\\', '\ud800', ''),
+  )
+  const value = fc.oneof(text, fc.double({ noNaN: true, noDefaultInfinity: true }), fc.boolean())
+  const field = fc.tuple(
+    text.map((key) => `k${key}`),
+    value,
+  )
+  const format = new JsonFormat()
+  fc.assert(
+    fc.property(fc.array(field, { maxLength: 20 }), (entries) => {
+      const fields = Object.fromEntries(entries)
+      const line = format.format({ time, level: 'info', message: 'x', fields })
+      const { time: _, level, message, ...shown } = JSON.parse(line)
+      t.notMatch(line, /[\x00-\x1f\x7f-\x9f\u2028-\u202e]/)
+      t.strictSame(shown, JSON.parse(JSON.stringify(fields)))
+    }),
+  )
+})
+
+t.test('lines of one formatter do not mix up their times and names', async (t) => {
+  const format = new JsonFormat()
+  const line = (ms: number, fields: LogFields) =>
+    format.format({ time: new Date(ms), level: 'info', message: 'x', fields })
+  for (const ms of [0, 0, 1, 0, 1_999]) {
+    t.equal(JSON.parse(line(ms, {})).time, new Date(ms).toISOString())
+  }
+  for (let n = 0; n < 800; n += 1) {
+    const name = `name${n % 600}`
+    t.equal(JSON.parse(line(0, { [name]: n }))[name], n)
+  }
+  t.match(JSON.parse(line(0, { time: 1, _time: 2, __time: 3 })), {
+    _time: 1,
+    __time: 2,
+    ___time: 3,
+  })
 })
 
 t.test('a pretty line is short', async (t) => {
@@ -185,7 +227,7 @@ t.test('the format is for people on a terminal only', async (t) => {
 })
 
 function json(message: string, fields?: LogFields): string {
-  return formatJson({ time, level: 'info', message, fields })
+  return new JsonFormat().format({ time, level: 'info', message, fields })
 }
 
 function pretty(message: string, fields?: LogFields): string {

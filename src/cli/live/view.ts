@@ -1,7 +1,7 @@
 import { styleText } from 'node:util'
 import type { AgentState } from '../../client/agent-status.ts'
 import type { RequestNote } from '../../protocol/messages.ts'
-import { escapeControls } from '../log-format.ts'
+import { escapeControls } from '../log-values.ts'
 
 /** What an agent's live status shows. Host names, paths and reasons in it come from strangers. */
 export interface View {
