@@ -13,10 +13,9 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 # `prepare` would build, and src/ is not here yet: so that a change there does not fetch everything anew.
 RUN npm ci --ignore-scripts --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json ./
+COPY build.js ./
 COPY src ./src
 RUN npm run build \
-  && chmod 755 dist/cli/server.js dist/cli/agent.js \
   && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM node:24-slim

@@ -69,7 +69,7 @@ export class DevelopmentIssuer implements Issuer {
   }
 
   async #issue(hostname: string): Promise<KeyAndChain> {
-    const x509 = await loadX509()
+    const x509 = await import('./x509-library.ts')
     const ca = new x509.X509Certificate(this.#caPem)
     const keys = await newKeys()
     const leaf = await x509.X509CertificateGenerator.create({
@@ -105,16 +105,8 @@ const CA_DAYS = 3652
 const LEAF_DAYS = 90
 const HOUR_MS = 60 * 60 * 1000
 
-type X509 = typeof import('@peculiar/x509')
-
-// 0.2 s and some MB that a gateway with certificates from elsewhere need not pay.
-async function loadX509(): Promise<X509> {
-  await import('reflect-metadata')
-  return import('@peculiar/x509')
-}
-
 async function selfSigned(keys: CryptoKeyPair): Promise<string> {
-  const x509 = await loadX509()
+  const x509 = await import('./x509-library.ts')
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     name: [{ CN: ['gotunnel development CA'] }],
     ...validity(CA_DAYS),

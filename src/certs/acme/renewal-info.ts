@@ -1,7 +1,6 @@
 /** When a CA would like a certificate to be renewed (RFC 9773). */
-import 'reflect-metadata'
-import { AuthorityKeyIdentifierExtension, X509Certificate } from '@peculiar/x509'
 import type { RenewalWindow } from '../issuer.ts'
+import { AuthorityKeyIdentifierExtension, X509Certificate } from '../x509-library.ts'
 import type { AcmeHttp } from './http.ts'
 
 /** How the CA calls a certificate of its own: authority key identifier and serial (RFC 9773 §4.1). */

@@ -1,17 +1,16 @@
 /**
  * The two things that ACME has us make ourselves; @root/csr of the engine fails for 1 in 256 P-256 keys.
- * @peculiar/x509 takes 0.2 s to load: this file is for the start of the gateway, and not for the worker.
+ * The library takes long to load: this file is for the start of the gateway, and not for the worker.
  */
-import 'reflect-metadata'
 import { createHash } from 'node:crypto'
+import type { KeyAndChain } from '../issuer.ts'
+import { type CryptoKeyPair, ECDSA_SHA256, newKeys, toPem } from '../keys.ts'
 import {
   Extension,
   Pkcs10CertificateRequestGenerator,
   SubjectAlternativeNameExtension,
   X509CertificateGenerator,
-} from '@peculiar/x509'
-import type { KeyAndChain } from '../issuer.ts'
-import { type CryptoKeyPair, ECDSA_SHA256, newKeys, toPem } from '../keys.ts'
+} from '../x509-library.ts'
 
 /** A PKCS #10 request for one hostname (RFC 2986), DER. */
 export async function certificateRequest(hostname: string, keys: CryptoKeyPair): Promise<Buffer> {

@@ -9,8 +9,8 @@ import { startAcmeProxy } from '../../support/acme-proxy.ts'
 import { type Pebble, type PebbleOptions, startPebble } from '../../support/pebble.ts'
 import { RecordingLog } from '../support.ts'
 
-/** A compiled one: a loader for TypeScript would make each start seconds long. */
-export const workerFile = new URL('../../../dist/certs/acme/worker.js', import.meta.url)
+/** The built one: a loader for TypeScript would make each start seconds long. */
+export const workerFile = new URL('../../../dist/cli/worker.js', import.meta.url)
 
 /** A CA that counts, the answers it may find, and an issuer that uses them. */
 export async function setUp(t: Test, options: PebbleOptions = {}) {

@@ -1,0 +1,57 @@
+// @ts-check
+/**
+ * Makes dist/: the two programs and the worker for ACME, each package that they use included, in few files. Node takes
+ * longer to find and read a hundred small ones than to run them. What only some commands need is in files of its own,
+ * loaded when it is needed. bench/README.md has the figures.
+ */
+import { chmodSync, cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { build } from 'esbuild'
+
+const programs = ['server', 'agent']
+
+rmSync('dist', { recursive: true, force: true })
+const { metafile } = await build({
+  entryPoints: [
+    ...programs.map((name) => ({ in: `src/cli/${name}.ts`, out: name })),
+    { in: 'src/certs/acme/worker.ts', out: 'worker' },
+  ],
+  outdir: 'dist/cli',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  mainFields: ['module', 'main'], // of what is ESM only what is used is taken
+  // It is looked into as it was published, and refused if it is another one (certs/acme/engine.ts).
+  external: ['greenlock'],
+  // CommonJS packages ask for Node's modules.
+  banner: {
+    js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url)",
+  },
+  sourcemap: true,
+  sourcesContent: false,
+  metafile: true,
+  logLevel: 'warning',
+})
+for (const name of programs) chmodSync(`dist/cli/${name}.js`, 0o755)
+cpSync('src/server/dashboard/assets', 'dist/cli/assets', { recursive: true })
+writeFileSync('dist/THIRD-PARTY-LICENSES.txt', licences(Object.keys(metafile.inputs)))
+
+/**
+ * What the authors of the included packages want to go with them.
+ * @param {string[]} files
+ */
+function licences(files) {
+  const folders = files.map((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0])
+  return [...new Set(folders)].flatMap((folder) => (folder ? [licence(folder)] : [])).join('\n')
+}
+
+/** @param {string} folder */
+function licence(folder) {
+  const { name, version, license } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'))
+  const file = ['LICENSE', 'LICENSE.md', 'LICENSE.txt', 'license', 'LICENCE']
+    .map((name) => `${folder}/${name}`)
+    .find((path) => existsSync(path))
+  const text = file ? readFileSync(file, 'utf8').trim() : `License: ${license}`
+  return `${'='.repeat(80)}\n${name} ${version}\n\n${text}\n`
+}
