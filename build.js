@@ -2,7 +2,8 @@
 /**
  * Makes dist/: the two programs and the worker for ACME, each package that they use included, in few files. Node takes
  * longer to find and read a hundred small ones than to run them. What only some commands need is in files of its own,
- * loaded when it is needed. bench/README.md has the figures.
+ * loaded when it is needed: by import() of a file of ours, since a CommonJS package would have no names then.
+ * bench/README.md has the figures.
  */
 import { chmodSync, cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { build } from 'esbuild'

@@ -1,18 +1,12 @@
 import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import jsonwebtoken, { type VerifyOptions } from 'jsonwebtoken'
+import { checkHeader, tokenLimitBytes } from './compact-form.ts'
 import { AuthError, tokenInvalid } from './errors.ts'
-import { clockToleranceSec, type Identity, identityOf, isExpired, isObject } from './identity.ts'
+import { clockToleranceSec, type Identity, identityOf, isExpired } from './identity.ts'
 import { claimsOf, type Scope } from './scope.ts'
 
-// RFC 7519 tokens in the compact form of RFC 7515, HS256 and nothing else. The library checks
-// signature and times; what it would let through is refused here, before and after: other spellings of
-// base64url, `crit`, payloads that are no object, texts that are none.
-
-/** Ours have 150 bytes, and a list of hostnames fits as well; longer ones are not parsed. */
-const tokenLimitBytes = 4096
-
-/** JWS compact serialization (RFC 7515 §7.1): no padding, no white space, no empty part. */
-const compactForm = /^[\w-]+\.[\w-]+\.[\w-]+$/
+// RFC 7519 tokens, HS256 and nothing else. The library checks signature and times; what it would let
+// through is refused here and in compact-form.ts, before and after.
 
 /** A token as Go agents make it: `iss`, `iat`, `exp`. */
 export function signToken(options: {
@@ -85,13 +79,6 @@ export function verifyToken(
   )
 }
 
-/** What a token says by itself, without that anybody has to believe it. @throws AuthError AUTH_TOKEN_INVALID */
-export function readToken(token: string): Identity {
-  checkHeader(token)
-  const [, payload = ''] = token.split('.')
-  return identityOf(parseObject(payload))
-}
-
 /** Which of the secrets has signed the token, counted from 0; -1: none. Its times are not looked at. */
 export function signerOf(token: string, secrets: readonly string[]): number {
   const times = { ignoreExpiration: true, ignoreNotBefore: true }
@@ -115,28 +102,6 @@ function signedPayload(token: string, key: KeyObject, times: VerifyOptions): unk
   } catch (error) {
     if (isWrongSignature(error)) return undefined
     throw error
-  }
-}
-
-function checkHeader(token: string): void {
-  if (token === '') throw tokenInvalid('there is none')
-  if (token.length > tokenLimitBytes) {
-    throw tokenInvalid(`it is longer than ${tokenLimitBytes} bytes`)
-  }
-  if (!compactForm.test(token)) throw tokenInvalid('it is not three parts of base64url')
-  const header = parseObject(token.slice(0, token.indexOf('.')))
-  if (header === undefined) throw tokenInvalid('its header is not a JSON object')
-  if (header.alg !== 'HS256') throw tokenInvalid('its algorithm is not HS256')
-  // We understand no extension, and must then refuse (RFC 7515 §4.1.11; b64 is RFC 7797 §3's).
-  if ('crit' in header || 'b64' in header) throw tokenInvalid('its header asks for an extension')
-}
-
-function parseObject(base64url: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(base64url, 'base64url').toString())
-    return isObject(value) ? value : undefined
-  } catch {
-    return undefined
   }
 }
 

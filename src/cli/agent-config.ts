@@ -1,18 +1,30 @@
+import { hostname as machineName } from 'node:os'
+import { readToken } from '../auth/compact-form.ts'
+import { isPasswordHash } from '../auth/password.ts'
+import { checkSecret } from '../auth/secret.ts'
 import type { TokenLife } from '../client/expiry-warning.ts'
 import type { Route } from '../client/forward.ts'
 import type { AgentGateway } from '../client/gateways.ts'
 import type { AgentConnection } from '../client/settings.ts'
 import type { AgentConfig } from '../config/agent.ts'
+import { readText } from '../config/load.ts'
+import { describeProxy } from '../config/proxy.ts'
+import { formatHostPort } from '../net/address.ts'
+import { pathRouteKey, portRouteKey } from '../protocol/messages.ts'
+import { dialTls } from '../transport/tls.ts'
+import { deriveAgentId } from './agent-id.ts'
 import type { Invocation } from './arguments.ts'
+import { readCertificates } from './ca-file.ts'
+import { oneTunnel } from './one-tunnel.ts'
+import { programVersion } from './version.ts'
 
 // From what was typed, and the files it names, to what the agent's parts want.
 
 /** The configuration, and the files it names. */
 export async function load(invocation: Invocation) {
   const config = await loadConfig(invocation)
-  const { readCertificates } = await import('./ca-file.ts')
   const ca = config.caFile === undefined ? undefined : readCertificates(config.caFile, 'ca_file')
-  return { config, ca, routes: await routesOf(config) }
+  return { config, ca, routes: routesOf(config) }
 }
 
 /** How the agent comes to its gateway, and as whom. */
@@ -21,13 +33,10 @@ export async function connectionOf(
   ca: string | undefined,
   invocation: Invocation,
 ): Promise<AgentConnection> {
-  const { hostname: machineName } = await import('node:os')
-  const { deriveAgentId } = await import('./agent-id.ts')
-  const { programVersion } = await import('./version.ts')
   return {
-    gateways: await gatewaysOf(config, ca),
+    gateways: gatewaysOf(config, ca),
     token: await tokenSource(config),
-    tokenLife: await tokenLife(config),
+    tokenLife: tokenLife(config),
     agent: {
       id: config.agentId ?? deriveAgentId(invocation),
       name: machineName(),
@@ -38,13 +47,10 @@ export async function connectionOf(
 }
 
 /** Where its gateways are, and how each is dialled. */
-export async function gatewaysOf(
+export function gatewaysOf(
   { gateways, skipTlsVerify }: AgentConfig,
   ca: string | undefined,
-): Promise<AgentGateway[]> {
-  const { dialTls } = await import('../transport/tls.ts')
-  const { describeProxy } = await import('../config/proxy.ts')
-  const { formatHostPort } = await import('../net/address.ts')
+): AgentGateway[] {
   return gateways.map(({ host, port, proxy }) => ({
     dial: dialTls({ host, port, proxy, verify: !skipTlsVerify, ca }),
     address: formatHostPort({ host, port }),
@@ -58,14 +64,8 @@ export function configFileOf(invocation: Invocation): string {
 
 /** From the file, or for one tunnel from the command line. */
 async function loadConfig(invocation: Invocation): Promise<AgentConfig> {
-  if (['http', 'tcp', 'tls'].includes(invocation.command.name)) {
-    const { oneTunnel } = await import('./one-tunnel.ts')
-    return oneTunnel(invocation)
-  }
-  const { readText } = await import('../config/load.ts')
-  const { parseAgentConfig } = await import('../config/agent.ts')
-  const { checkSecret } = await import('../auth/secret.ts')
-  const { isPasswordHash } = await import('../auth/password.ts')
+  if (['http', 'tcp', 'tls'].includes(invocation.command.name)) return oneTunnel(invocation)
+  const { parseAgentConfig } = await import('../config/agent-file.ts')
   const file = configFileOf(invocation)
   const text = readText(file, {
     hint: 'copy config.yaml.example, or name another one with --config',
@@ -82,9 +82,8 @@ export async function tokenSource({ credentials }: AgentConfig): Promise<() => s
 }
 
 /** Of a token that was given; who has the secret always has a new one. */
-export async function tokenLife({ credentials }: AgentConfig): Promise<TokenLife | undefined> {
+export function tokenLife({ credentials }: AgentConfig): TokenLife | undefined {
   if (credentials.kind !== 'token') return undefined
-  const { readToken } = await import('../auth/jwt.ts')
   try {
     const { issuedAtSec, expiresAtSec } = readToken(credentials.token.reveal())
     return expiresAtSec === undefined ? undefined : { issuedAtSec, expiresAtSec }
@@ -94,9 +93,7 @@ export async function tokenLife({ credentials }: AgentConfig): Promise<TokenLife
 }
 
 /** Each tunnel with the key that the gateway asks for it by, and the CA that its target is trusted by. */
-async function routesOf({ tunnels }: AgentConfig): Promise<Route[]> {
-  const { pathRouteKey, portRouteKey } = await import('../protocol/messages.ts')
-  const { readCertificates } = await import('./ca-file.ts')
+function routesOf({ tunnels }: AgentConfig): Route[] {
   return tunnels.map(({ target: { tls, protocol, ...target }, path = '', ...tunnel }) => {
     const { caFile, ...rest } = tls ?? { verify: true }
     const ca = caFile === undefined ? undefined : readCertificates(caFile, 'target_ca_file')

@@ -2,6 +2,7 @@ import type { Agent } from '../client/agent.ts'
 import type { Monitor } from '../client/monitor.ts'
 import { listenAddress } from '../config/parse.ts'
 import type { Logger } from '../log.ts'
+import { formatHostPort } from '../net/address.ts'
 import type { Invocation } from './arguments.ts'
 import { typed } from './typed.ts'
 
@@ -17,7 +18,6 @@ export async function openMonitor(
 ): Promise<Monitor | undefined> {
   if (at === undefined) return undefined
   const { Monitor } = await import('../client/monitor.ts')
-  const { formatHostPort } = await import('../net/address.ts')
   const monitor = new Monitor({ agent, version })
   const { address: host, port } = await monitor.listen(at)
   log.info('listening', { listener: 'metrics', address: formatHostPort({ host, port }) })

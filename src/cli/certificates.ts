@@ -2,14 +2,12 @@
 import { join } from 'node:path'
 import { CertificateDirectory } from '../certs/certificate-directory.ts'
 import { Certificates, type CertificatesOptions } from '../certs/certificates.ts'
-import type { CommandSocket } from '../certs/command-socket.ts'
-import { Failures } from '../certs/failures.ts'
+import { CommandSocket } from '../certs/command-socket.ts'
+import { DevelopmentIssuer } from '../certs/development-issuer.ts'
 import { FileStore } from '../certs/file-store.ts'
-import type { AcmeCa } from '../config/acme.ts'
 import type { ServerConfig } from '../config/server.ts'
 import type { Logger } from '../log.ts'
 import type { ChallengeSource } from '../server/certificate-source.ts'
-import { readCertificates } from './ca-file.ts'
 
 export interface OpenedCertificates {
   /** Once, with the gateway's gate. */
@@ -34,8 +32,12 @@ export async function openCertificates(
       ? undefined
       : await CertificateDirectory.open({ directory: tlsCertDir, log })
   let issuing: Partial<CertificatesOptions> & { challenges?: ChallengeSource } = {}
-  if (acmeCa !== undefined) issuing = await openAcme(acmeCa, config, log, version)
-  else if (acmeEnv === 'development') issuing = await openDevelopment(config, log)
+  if (acmeCa !== undefined) {
+    const { openAcme } = await import('./acme-certificates.ts')
+    issuing = await openAcme(acmeCa, config, log, version)
+  } else if (acmeEnv === 'development') {
+    issuing = await openDevelopment(config, log)
+  }
   const { challenges, ...options } = issuing
   return {
     make: (decide) => new Certificates({ ...options, directory, decide, log }),
@@ -53,7 +55,6 @@ export async function openCommands(
   log: Logger,
 ): Promise<CommandSocket | undefined> {
   if (acmeEnv === 'off') return undefined // and no ACME_CACHE
-  const { CommandSocket } = await import('../certs/command-socket.ts')
   try {
     return await CommandSocket.open(acmeCache, {
       list: async () => ({
@@ -69,37 +70,7 @@ export async function openCommands(
   }
 }
 
-async function openAcme(ca: AcmeCa, config: ServerConfig, log: Logger, version: string) {
-  const { folderOf } = await import('../certs/acme/directory.ts')
-  const { AcmeIssuer } = await import('../certs/acme/acme-issuer.ts')
-  const { Challenges } = await import('../certs/acme/challenges.ts')
-  const { Budget } = await import('../certs/budget.ts')
-  const { StateFile } = await import('../certs/state-file.ts')
-  const { acmeCaFile, acmeEmail, acmeEabKid, acmeEabHmac, acmeProfile } = config
-  const directory = folderOf(config.acmeCache, ca.directoryUrl)
-  const stateFile = (name: string) => new StateFile({ path: join(directory, name), log })
-  const challenges = new Challenges()
-  const issuer = await AcmeIssuer.open({
-    ...{ ...ca, directory, challenges, log },
-    userAgent: `gotunnel/${version}`,
-    ca: acmeCaFile === undefined ? undefined : readCertificates(acmeCaFile, 'ACME_CA_FILE'),
-    email: acmeEmail,
-    ...(acmeEabKid &&
-      acmeEabHmac && { externalAccount: { kid: acmeEabKid, hmac: acmeEabHmac.reveal() } }),
-    profile: acmeProfile,
-  })
-  const perDomain = config.acmeDomainBudget
-  return {
-    issuer,
-    challenges,
-    store: new FileStore({ directory: join(directory, 'certs') }),
-    failures: await Failures.load(stateFile('failures.json'), Date.now()),
-    budget: await Budget.load({ perDomain, file: stateFile('issued.json'), log }),
-  }
-}
-
 async function openDevelopment({ acmeCache }: ServerConfig, log: Logger) {
-  const { DevelopmentIssuer } = await import('../certs/development-issuer.ts')
   const issuer = await DevelopmentIssuer.load({ directory: acmeCache, log })
   log.info('visitors and agents have to trust the development CA', { file: issuer.caPath })
   return { issuer, store: new FileStore({ directory: join(acmeCache, issuer.storeName) }) }

@@ -1,21 +1,28 @@
 /** `gotunnel-server certs`: asks the gateway that runs; without one there is the directory to look into. */
 import { request } from 'node:http'
 import { json } from 'node:stream/consumers'
-import type { CertificateList, OrderedCertificate, OrderRefusal } from '../certs/command-socket.ts'
-import type { CertificateValues } from '../config/acme.ts'
+import {
+  type CertificateList,
+  commandPath,
+  type OrderedCertificate,
+  type OrderRefusal,
+} from '../certs/command-socket.ts'
+import { CertificateError } from '../certs/errors.ts'
+import { type CertificateValues, parseCertificateConfig } from '../config/acme.ts'
+import { loadEnvironment } from '../config/load.ts'
 import type { Invocation } from './arguments.ts'
+import { readCertificateCache } from './certificate-cache.ts'
 import { describeCertificates, describeOrdered } from './certs-text.ts'
 import { CliError } from './errors.ts'
 
 /** What there is, and what becomes of it. */
 export async function printCertificates(invocation: Invocation): Promise<void> {
-  const config = await configuration(invocation)
+  const config = configuration(invocation)
   const isOff = config.acmeEnv === 'off' // then there is no ACME_CACHE, and no socket
   const list = isOff ? undefined : await ask<CertificateList>(config, 'GET', '/certificates')
   if (list === undefined && !isOff) {
     process.stderr.write(`${noGateway(config)}: this is what is stored there\n`)
   }
-  const { readCertificateCache } = await import('./certificate-cache.ts')
   const certificates = list?.certificates ?? (await readCertificateCache(config, stderrLog))
   process.stdout.write(describeCertificates(certificates, list?.issuance))
 }
@@ -31,7 +38,7 @@ export function renewCertificate(invocation: Invocation): Promise<void> {
 }
 
 async function order(invocation: Invocation, query: string): Promise<void> {
-  const config = await configuration(invocation)
+  const config = configuration(invocation)
   const name = invocation.argument ?? ''
   if (config.acmeEnv === 'off') {
     const text = 'ACME_ENV=off: nobody issues certificates, there are those in TLS_CERT_DIR'
@@ -44,15 +51,12 @@ async function order(invocation: Invocation, query: string): Promise<void> {
     throw new CliError('CLI_NO_GATEWAY', text)
   }
   if ('code' in answer) {
-    const { CertificateError } = await import('../certs/errors.ts')
     throw new CertificateError(answer.code, answer.message)
   }
   process.stdout.write(describeOrdered(name, answer))
 }
 
-async function configuration(invocation: Invocation): Promise<CertificateValues> {
-  const { loadEnvironment } = await import('../config/load.ts')
-  const { parseCertificateConfig } = await import('../config/acme.ts')
+function configuration(invocation: Invocation): CertificateValues {
   const file = invocation.value('env-file')
   const isOptional = file === undefined
   const { env, positionOf } = loadEnvironment(process.env, file ?? '.env', { isOptional })
@@ -69,7 +73,6 @@ async function ask<T>(
   method: string,
   path: string,
 ): Promise<T | undefined> {
-  const { commandPath } = await import('../certs/command-socket.ts')
   const socketPath = commandPath(acmeCache)
   try {
     return await new Promise<T>((resolve, reject) => {

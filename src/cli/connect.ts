@@ -1,29 +1,33 @@
+import { join } from '../client/connect.ts'
+import { Problems } from '../config/errors.ts'
 import { alpnNames, listenAddress, tunnelAddress } from '../config/parse.ts'
-import type { HostPort } from '../net/address.ts'
+import { proxyChooser } from '../config/proxy.ts'
+import { formatHostPort, type HostPort } from '../net/address.ts'
 import type { ProxyServer } from '../net/proxy-server.ts'
 import type { Remedies } from '../transport/dial-failure.ts'
-import type { DialTlsOptions } from '../transport/tls.ts'
+import { type DialTlsOptions, dialTls } from '../transport/tls.ts'
 import type { Invocation } from './arguments.ts'
+import { readCertificates } from './ca-file.ts'
 import { type Life, stopped } from './main.ts'
+import { openStdio } from './stdio.ts'
 import { typed } from './typed.ts'
 
 /** `gotunnel-agent connect`: the visitor's side of a tcp tunnel. */
 export async function connect(invocation: Invocation, life: Life): Promise<void> {
   const listenAt = typed('--listen', listenAddress, invocation.value('listen'))
-  const tunnel = await tunnelOf(invocation)
+  const tunnel = tunnelOf(invocation)
   if (listenAt === undefined) await joinStdio(tunnel, life)
   else await serveLocally(listenAt, tunnel, life)
 }
 
-async function tunnelOf(invocation: Invocation): Promise<DialTlsOptions> {
+function tunnelOf(invocation: Invocation): DialTlsOptions {
   // The command line is not accepted without it.
   const at = typed('HOST[:PORT]', tunnelAddress, invocation.argument as string)
   const alpn = typed('--alpn', alpnNames, invocation.value('alpn'))
   const caFile = invocation.value('ca')
-  const { readCertificates } = await import('./ca-file.ts')
   return {
     ...at,
-    proxy: await proxyFor(at),
+    proxy: proxyFor(at),
     alpn,
     ca: caFile === undefined ? undefined : readCertificates(caFile, '--ca'),
     verify: !invocation.has('insecure'),
@@ -32,9 +36,7 @@ async function tunnelOf(invocation: Invocation): Promise<DialTlsOptions> {
 }
 
 /** As the environment has it. */
-async function proxyFor(at: HostPort): Promise<ProxyServer | undefined> {
-  const { Problems } = await import('../config/errors.ts')
-  const { proxyChooser } = await import('../config/proxy.ts')
+function proxyFor(at: HostPort): ProxyServer | undefined {
   const problems = new Problems()
   const choose = proxyChooser(undefined, process.env, problems)
   problems.throwIfAny()
@@ -49,9 +51,6 @@ const remedies: Remedies = {
 }
 
 async function joinStdio(tunnel: DialTlsOptions, { signal }: Life): Promise<void> {
-  const { dialTls } = await import('../transport/tls.ts')
-  const { join } = await import('../client/connect.ts')
-  const { openStdio } = await import('./stdio.ts')
   const remote = await dialTls(tunnel)(signal)
   const stdio = openStdio()
   // Somebody who types would have to end a connection that has ended already.
@@ -62,9 +61,7 @@ async function joinStdio(tunnel: DialTlsOptions, { signal }: Life): Promise<void
 async function serveLocally(at: HostPort, tunnel: DialTlsOptions, life: Life): Promise<void> {
   const { parseAgentEnvironment } = await import('../config/agent.ts')
   const { createLogger } = await import('./logger.ts')
-  const { formatHostPort } = await import('../net/address.ts')
   const { LocalPort } = await import('../client/local-port.ts')
-  const { dialTls } = await import('../transport/tls.ts')
   const log = createLogger(parseAgentEnvironment(process.env))
   life.useLogger(log)
   if (!tunnel.verify) log.warn("the gateway's certificate is not checked (--insecure)")

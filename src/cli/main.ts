@@ -1,9 +1,10 @@
 /** What both programs do around their work: signals, exit codes, and how an error is told. */
 import type { Section } from '../config/field.ts'
-import type { Invocation, Usage } from './arguments.ts'
+import { type Invocation, parseCommandLine, type Usage } from './arguments.ts'
 import { ExitCode, exitCodeOf } from './exit-codes.ts'
 import type { ProgramLogger } from './logger.ts'
 import { describeCrash, describeError } from './print-error.ts'
+import { programVersion } from './version.ts'
 
 export interface Program {
   readonly usage: Usage
@@ -86,7 +87,6 @@ export async function main(program: Program): Promise<never> {
 }
 
 async function run({ usage, sections, commands }: Program, life: Life): Promise<void> {
-  const { parseCommandLine } = await import('./arguments.ts')
   const invocation = parseCommandLine(usage, process.argv.slice(2))
   if (invocation.has('help')) {
     const { renderHelp } = await import('./help.ts')
@@ -94,7 +94,6 @@ async function run({ usage, sections, commands }: Program, life: Life): Promise<
     const isColoured = isTTY && !process.env.NO_COLOR
     process.stdout.write(renderHelp(usage, await sections(), { width, isColoured }))
   } else if (invocation.has('version')) {
-    const { programVersion } = await import('./version.ts')
     process.stdout.write(`${usage.name} ${programVersion()}\n`)
   } else {
     await commands[invocation.command.name]?.(invocation, life)

@@ -1,3 +1,5 @@
+import { isPasswordHash } from '../auth/password.ts'
+import { checkSecret } from '../auth/secret.ts'
 import { type AgentConfig, parseOneTunnel } from '../config/agent.ts'
 import type { Source } from '../config/field.ts'
 import type { Invocation } from './arguments.ts'
@@ -20,9 +22,7 @@ const places: Readonly<Record<string, { option?: string; variable?: string }>> =
 }
 
 /** `gotunnel-agent http 3000 --hostname app.example.com`: the configuration that a file would have. */
-export async function oneTunnel(invocation: Invocation): Promise<AgentConfig> {
-  const { checkSecret } = await import('../auth/secret.ts')
-  const { isPasswordHash } = await import('../auth/password.ts')
+export function oneTunnel(invocation: Invocation): AgentConfig {
   const { env } = process
   return parseOneTunnel(sourceOf(invocation, env), { env, checkSecret, isPasswordHash })
 }

@@ -1,6 +1,12 @@
+import { readToken } from '../auth/compact-form.ts'
 import type { Identity } from '../auth/identity.ts'
+import { mintToken, signerOf } from '../auth/jwt.ts'
+import { isRevokedBy, parseRevocations } from '../auth/revocations.ts'
+import { checkSecret } from '../auth/secret.ts'
 import { parseTokenConfig, type TokenConfig } from '../config/access.ts'
+import { loadEnvironment, readText } from '../config/load.ts'
 import { hostPatterns, identifier, lifetime, portRanges } from '../config/parse.ts'
+import { PortRanges } from '../net/port-ranges.ts'
 import type { Invocation } from './arguments.ts'
 import { CliError } from './errors.ts'
 import { describeToken } from './token-text.ts'
@@ -16,7 +22,7 @@ export async function printToken(invocation: Invocation): Promise<void> {
     throw new CliError('CLI_USAGE', '--hosts or --ports is needed: what the token may register')
   }
   const life = typed('--expires', lifetime, invocation.value('expires') ?? '365d')
-  const { jwtSecrets } = await configuration(invocation)
+  const { jwtSecrets } = configuration(invocation)
   const [newest] = jwtSecrets
   if (newest === undefined) {
     throw new CliError(
@@ -25,8 +31,6 @@ export async function printToken(invocation: Invocation): Promise<void> {
     )
   }
 
-  const { mintToken, readToken } = await import('../auth/jwt.ts')
-  const { PortRanges } = await import('../net/port-ranges.ts')
   const token = mintToken({
     secret: newest.reveal(),
     name,
@@ -40,19 +44,17 @@ export async function printToken(invocation: Invocation): Promise<void> {
 /** `gotunnel-server token inspect`: what it says, and what a gateway with our settings would say to it. */
 export async function inspectToken(invocation: Invocation): Promise<void> {
   const token = invocation.argument ?? (await fromStandardInput())
-  const config = await configuration(invocation)
-  const { readToken } = await import('../auth/jwt.ts')
+  const config = configuration(invocation)
   const identity = readToken(token.trim())
   const facts: [string, string][] = [
-    ['signature', await signatureOf(token.trim(), config)],
-    ...(await revocationOf(identity, config)),
+    ['signature', signatureOf(token.trim(), config)],
+    ...revocationOf(identity, config),
   ]
   process.stdout.write(describeToken(identity, facts))
 }
 
-async function signatureOf(token: string, { jwtSecrets }: TokenConfig): Promise<string> {
+function signatureOf(token: string, { jwtSecrets }: TokenConfig): string {
   if (jwtSecrets.length === 0) return 'not checked: there is no JWT_SECRET here'
-  const { signerOf } = await import('../auth/jwt.ts')
   const signer = signerOf(
     token,
     jwtSecrets.map((secret) => secret.reveal()),
@@ -61,20 +63,13 @@ async function signatureOf(token: string, { jwtSecrets }: TokenConfig): Promise<
   return jwtSecrets.length === 1 ? 'good' : `good, made with number ${signer + 1} of JWT_SECRET`
 }
 
-async function revocationOf(
-  identity: Identity,
-  { revocationsFile }: TokenConfig,
-): Promise<[string, string][]> {
+function revocationOf(identity: Identity, { revocationsFile }: TokenConfig): [string, string][] {
   if (revocationsFile === undefined) return []
-  const { readText } = await import('../config/load.ts')
-  const { isRevokedBy, parseRevocations } = await import('../auth/revocations.ts')
   const entries = parseRevocations(readText(revocationsFile, { hint: 'REVOCATIONS_FILE names it' }))
   return [['revoked', isRevokedBy(entries, identity) ? `yes, in ${revocationsFile}` : 'no']]
 }
 
-async function configuration(invocation: Invocation): Promise<TokenConfig> {
-  const { loadEnvironment } = await import('../config/load.ts')
-  const { checkSecret } = await import('../auth/secret.ts')
+function configuration(invocation: Invocation): TokenConfig {
   const file = invocation.value('env-file')
   const { env, positionOf } = loadEnvironment(process.env, file ?? '.env', {
     isOptional: file === undefined,

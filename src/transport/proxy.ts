@@ -5,7 +5,6 @@ import type { ProxyServer } from '../net/proxy-server.ts'
 import { TransportError } from './errors.ts'
 import { requestHttpConnect } from './http-connect.ts'
 import { untilReady } from './ready.ts'
-import { requestSocks5 } from './socks5.ts'
 
 /**
  * A connection to `to` by way of the proxy; what comes next is from there. An aborted signal ends it.
@@ -17,13 +16,13 @@ export async function connectByProxy(
   signal: AbortSignal,
 ): Promise<net.Socket> {
   const { host, port } = proxy
+  const request = proxy.kind === 'http' ? requestHttpConnect : await loadSocks5()
   const socket = net.connect({ host, port, lookup, noDelay: true })
   const destroy = () => void socket.destroy()
   signal.addEventListener('abort', destroy, { once: true })
   try {
     await untilReady(socket, 'connect', signal)
     socket.on('error', () => {}) // whoever reads has it as well
-    const request = proxy.kind === 'http' ? requestHttpConnect : requestSocks5
     await request(socket, to, proxy.credentials)
     return socket
   } catch (cause) {
@@ -35,4 +34,10 @@ export async function connectByProxy(
   } finally {
     signal.removeEventListener('abort', destroy)
   }
+}
+
+/** Before there is a connection, of which nothing may be missed. */
+async function loadSocks5() {
+  const { requestSocks5 } = await import('./socks5.ts')
+  return requestSocks5
 }

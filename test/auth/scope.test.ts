@@ -1,5 +1,6 @@
 import t from 'tap'
-import { mintToken, readToken, signerOf, verifyToken } from '../../src/auth/jwt.ts'
+import { readToken } from '../../src/auth/compact-form.ts'
+import { mintToken, signerOf, verifyToken } from '../../src/auth/jwt.ts'
 import { allowsHost, type Scope, scopeOf } from '../../src/auth/scope.ts'
 import { canonicalPattern } from '../../src/net/hostname.ts'
 import { PortRanges } from '../../src/net/port-ranges.ts'

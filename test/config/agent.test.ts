@@ -1,7 +1,8 @@
 import { inspect } from 'node:util'
 import t from 'tap'
 import { isPasswordHash } from '../../src/auth/password.ts'
-import { type AgentConfig, parseAgentConfig } from '../../src/config/agent.ts'
+import type { AgentConfig } from '../../src/config/agent.ts'
+import { parseAgentConfig } from '../../src/config/agent-file.ts'
 import { ConfigError, formatProblem } from '../../src/config/errors.ts'
 import { interpolate } from '../../src/config/interpolate.ts'
 

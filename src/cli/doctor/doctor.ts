@@ -1,3 +1,4 @@
+import { readToken } from '../../auth/compact-form.ts'
 import type { AgentConfig } from '../../config/agent.ts'
 import { isPortRouteKey, parsePathRouteKey } from '../../protocol/messages.ts'
 import { load, tokenSource } from '../agent-config.ts'
@@ -33,7 +34,6 @@ async function* findings(invocation: Invocation, { signal }: Life): AsyncGenerat
     const verify = !config.skipTlsVerify
     yield* checkGateway({ address, verify, ca, token, signal })
   }
-  const { readToken } = await import('../../auth/jwt.ts')
   const scope = checkScope(readToken(token()), routes)
   if (scope !== undefined) yield scope
   const gateway = await gatewayAddresses(config)
