@@ -3,6 +3,7 @@ import type { Section } from '../config/field.ts'
 import { type Invocation, parseCommandLine, type Usage } from './arguments.ts'
 import { ExitCode, exitCodeOf } from './exit-codes.ts'
 import type { ProgramLogger } from './logger.ts'
+import { originalStack } from './original-stack.ts'
 import { describeCrash, describeError } from './print-error.ts'
 import { programVersion } from './version.ts'
 
@@ -72,8 +73,9 @@ export async function main(program: Program): Promise<never> {
   }
 
   async function crash(message: string, error: unknown): Promise<void> {
-    if (log) log.error(message, { error, stack: error instanceof Error ? error.stack : undefined })
-    else process.stderr.write(describeCrash(message, error))
+    const stack = error instanceof Error ? originalStack(error) : ''
+    if (log) log.error(message, { error, stack })
+    else process.stderr.write(describeCrash(message, error, stack))
     await end(ExitCode.Failed)
   }
 

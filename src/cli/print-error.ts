@@ -19,8 +19,7 @@ export function describeError(error: unknown, { name }: Usage): string {
 }
 
 /** For what should not have happened; with the stack, as nobody knows yet where to look. */
-export function describeCrash(what: string, error: unknown): string {
-  const stack = error instanceof Error ? (error.stack ?? '') : ''
+export function describeCrash(what: string, error: unknown, stack: string): string {
   return `error: ${what}: ${headline(error)}\n${stack}\n`
 }
 

@@ -3,7 +3,6 @@ import { formatHostPort, type HostPort } from '../net/address.ts'
 import { lookup } from '../net/lookup.ts'
 import type { ProxyServer } from '../net/proxy-server.ts'
 import { TransportError } from './errors.ts'
-import { requestHttpConnect } from './http-connect.ts'
 import { untilReady } from './ready.ts'
 
 /**
@@ -16,7 +15,7 @@ export async function connectByProxy(
   signal: AbortSignal,
 ): Promise<net.Socket> {
   const { host, port } = proxy
-  const request = proxy.kind === 'http' ? requestHttpConnect : await loadSocks5()
+  const request = await requestFor(proxy)
   const socket = net.connect({ host, port, lookup, noDelay: true })
   const destroy = () => void socket.destroy()
   signal.addEventListener('abort', destroy, { once: true })
@@ -36,8 +35,8 @@ export async function connectByProxy(
   }
 }
 
-/** Before there is a connection, of which nothing may be missed. */
-async function loadSocks5() {
-  const { requestSocks5 } = await import('./socks5.ts')
-  return requestSocks5
+/** How to ask it. Few agents need either; loaded before there is a connection, of which nothing may be missed. */
+async function requestFor({ kind }: ProxyServer) {
+  if (kind === 'http') return (await import('./http-connect.ts')).requestHttpConnect
+  return (await import('./socks5.ts')).requestSocks5
 }

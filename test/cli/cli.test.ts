@@ -350,7 +350,13 @@ t.test('what nobody caught is logged, and ends the program with 1', async (t) =>
     )
     const [output, [code]] = await Promise.all([text(loud.stdout), once(loud, 'exit')])
     t.equal(code, 1)
-    t.match(JSON.parse(output), { level: 'error', message, error: { message: 'boom', code: 'E' } })
+    const { stack, ...told } = JSON.parse(output)
+    t.match(told, { level: 'error', message, error: { message: 'boom', code: 'E' } })
+    t.match(
+      stack,
+      /boom\n +at .*\btest\/cli\/crash\.ts:6:/,
+      'where it was written, not where it was built',
+    )
 
     const early = script(
       t,
@@ -359,6 +365,7 @@ t.test('what nobody caught is logged, and ends the program with 1', async (t) =>
     const [errors, [earlyCode]] = await Promise.all([text(early.stderr), once(early, 'exit')])
     t.equal(earlyCode, 1)
     t.match(errors, `error: ${message}: boom (E)`)
+    t.match(errors, 'test/cli/crash.ts:6:')
   }
 })
 
@@ -457,17 +464,21 @@ function script(t: Test, members: string) {
     const log = createLogger({ logLevel: 'info', logFormat: 'json' })
     const usage = { name: 'x', summary: '', commands: [{ name: '', summary: '', options: [] }], examples: [] }
     await main({ usage, sections: async () => [], ${members} })`
-  const outfile = `${t.testdir()}/program.mjs`
-  const stdin = { contents, resolveDir: resolve(import.meta.dirname, '../../src/cli') }
+  const outfile = `${t.testdir()}/program.js`
+  const resolveDir = resolve(import.meta.dirname, '../../src/cli')
+  const stdin = { contents, resolveDir, sourcefile: '../../test/cli/crash.ts' }
   const format = { format: 'esm', platform: 'node', packages: 'external' } as const
-  buildSync({ stdin, outfile, bundle: true, ...format })
+  const asBuilt = { bundle: true, sourcemap: true, minifyWhitespace: true, ...format } as const
+  buildSync({ stdin, outfile, ...asBuilt })
   return start(t, outfile, [])
 }
 
 function start(t: Test, file: string, args: string[], options: RunOptions = {}) {
   // By default a directory without .env and config.yaml, and nothing of our own environment.
   const { env = {}, cwd = cli, node = [] } = options
-  const child = spawn(process.execPath, [...node, file, ...args], { cwd, env })
+  // tap puts a loader of its own into every child's NODE_OPTIONS, which makes it start late, and maps its stacks.
+  const command = ['-u', 'NODE_OPTIONS', process.execPath, ...node, file, ...args]
+  const child = spawn('/usr/bin/env', command, { cwd, env })
   t.teardown(() => child.kill('SIGKILL'))
   return child
 }
