@@ -10,7 +10,7 @@ import { Dashboard } from './dashboard/dashboard.ts'
 import { createDashboardServer, dashboardPages } from './dashboard/server.ts'
 import { Connections } from './edge/connections.ts'
 import { DepartedNames } from './edge/departed-names.ts'
-import { createHttpRedirector } from './edge/http.ts'
+import { HttpRedirector } from './edge/http.ts'
 import { HttpsEdge } from './edge/https.ts'
 import type { TrustedProxies } from './edge/provenance.ts'
 import { createPublicPort } from './edge/public.ts'
@@ -119,9 +119,15 @@ export class Gateway {
     const tunnels = new Tunnels({
       ...{ registry, ports, ...policy, ownNames, limits, replacedGraceMs, log },
     })
-    telemetry.onRequest = ({ session, host: hostname, method = '', path = '', ...rest }) => {
-      const { status } = rest
-      const durationMs = Math.round(rest.durationMs)
+    telemetry.onRequest = ({
+      session,
+      host: hostname,
+      method = '',
+      path = '',
+      status,
+      durationMs: ms,
+    }) => {
+      const durationMs = Math.round(ms)
       if (session) tunnels.noteRequest(session, { hostname, method, path, status, durationMs })
     }
     const departed = new DepartedNames(registry)
@@ -148,7 +154,7 @@ export class Gateway {
       ownPages: options.dashboardOnGateway ? dashboardPages(dashboard) : undefined,
     })
     const edge = createPublicPort({ ...context, challenges, reception, https, tcp, agents })
-    const http = createHttpRedirector({
+    const http = new HttpRedirector({
       ...{ isKnown, hasOwnCertificate, challenges, publicPort, headerLines, reception },
     })
 

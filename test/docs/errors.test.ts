@@ -26,7 +26,7 @@ function codesInSource(): string[] {
   const errors = files.filter((path) => /(^|\/)errors\.ts$/.test(path))
   const codes = new Set<string>()
   for (const path of errors) {
-    for (const [, code = ''] of read(`src/${path}`).matchAll(/'([A-Z]+(?:_[A-Z]+)+)'/g)) {
+    for (const [, code = ''] of read(`src/${path}`).matchAll(/'([A-Z][A-Z0-9]*(?:_[A-Z]+)+)'/g)) {
       codes.add(code)
     }
   }

@@ -121,7 +121,7 @@ const cases: Case[] = [
     'page',
   ],
   ['no reason', 'HTTP/1.1 200\r\nContent-Length: 4\r\n\r\nevil', whole],
-  ['an empty line before it', `\r\n${ok('Content-Length: 4')}evil`, whole],
+  ['an empty line before it', `\r\n${ok('Content-Length: 4')}evil`, 'page'],
   ['a request', 'GET / HTTP/1.1\r\nHost: app.localhost\r\n\r\n', 'page'],
 ]
 

@@ -48,7 +48,7 @@ interface Read {
 type Head = Omit<Message, 'body'> & { readonly rest: string }
 
 function readRequest(bytes: string): Read {
-  const head = readHead(bytes, /^[A-Z]+ (?:\/[!-~\x80-\xff]*|\*) HTTP\/1\.1$/)
+  const head = readHead(bytes, /^[A-Z][A-Z-]* (?:\/[!-~\x80-\xff]*|\*) HTTP\/1\.1$/)
   const hosts = valuesIn(head, 'host')
   if (hosts.length !== 1 || !/^[\w.-]+(?::\d+)?$/.test(hosts[0] ?? ''))
     throw malformed('Host', hosts)

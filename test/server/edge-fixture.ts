@@ -10,7 +10,7 @@ import type { Mode } from '../../src/protocol/messages.ts'
 import { MemoryRegistry } from '../../src/registry/memory-registry.ts'
 import { Connections, type ConnectionsOptions } from '../../src/server/edge/connections.ts'
 import { DepartedNames } from '../../src/server/edge/departed-names.ts'
-import { createHttpRedirector, type HttpOptions } from '../../src/server/edge/http.ts'
+import { type HttpOptions, HttpRedirector } from '../../src/server/edge/http.ts'
 import { HttpsEdge, type HttpsOptions, type HttpsTimeouts } from '../../src/server/edge/https.ts'
 import { createPublicPort } from '../../src/server/edge/public.ts'
 import { Reception, type ReceptionOptions } from '../../src/server/edge/reception.ts'
@@ -108,7 +108,7 @@ export async function startRedirector(
 ) {
   const connections = new Connections({ connections: 3, connectionsPerAddress: 3 })
   const reception = new Reception({ connections, trustedProxies, log: new RecordingLog() })
-  const server = createHttpRedirector({
+  const server = new HttpRedirector({
     isKnown: (name) => name === 'app.test',
     hasOwnCertificate: () => false,
     publicPort: () => publicPort,
@@ -117,9 +117,9 @@ export async function startRedirector(
     ...more,
   })
   const { port } = await listen(server, { port: 0, host: '127.0.0.1' })
-  t.teardown(() => {
-    server.closeAllConnections()
+  t.teardown(async () => {
     server.close()
+    await connections.close(0)
   })
   return { port, server }
 }

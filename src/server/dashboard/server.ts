@@ -1,6 +1,7 @@
 import http from 'node:http'
 import type { Readable, Writable } from 'node:stream'
 import type { OwnPages } from '../edge/own-page.ts'
+import { VisitStream } from '../edge/visit-stream.ts'
 import type { Dashboard } from './dashboard.ts'
 import type { Answer, DashboardRequest } from './exchange.ts'
 
@@ -32,17 +33,17 @@ export function createDashboardServer(dashboard: Dashboard): http.Server {
 export function dashboardPages(dashboard: Dashboard): OwnPages {
   return (visit, { remoteAddress, onDone }) => {
     const { method, url, rawHeaders } = visit.head
-    visit.response.once('close', () => onDone(visit.isAnswered ? 'whole' : 'aborted'))
+    const stream = new VisitStream(visit)
+    stream.once('close', () => onDone(visit.isAnswered ? 'whole' : 'aborted'))
     visit.sendContinue()
-    const asked = { method, url, rawHeaders, remoteAddress, isSecure: true, stream: visit.body }
+    const asked = { method, url, rawHeaders, remoteAddress, isSecure: true, stream }
     void dashboard.answer(requestOf(asked)).then((answer) => {
-      if (visit.response.destroyed) return
+      if (visit.isClosed) return
       const { status, headers, body } = answer
       const lines = Object.entries(headers).flat()
       if (typeof body === 'string') lines.push('content-length', String(Buffer.byteLength(body)))
       visit.respond({ status, lines })
-      sendBody(answer, method, visit.response, () => visit.end())
-      visit.flush()
+      sendBody(answer, method, stream, () => stream.end())
     })
   }
 }

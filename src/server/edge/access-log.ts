@@ -77,9 +77,20 @@ export class AccessLog {
     const path = pathOf(target, hasQuery)
     const durationMs = Math.round(lastingMs)
     log.info('request', {
-      ...{ remoteAddress, method, host, path, http, status },
-      ...{ bytesIn, bytesOut, durationMs, agent, session, requestId, code },
-      ...(outcome !== 'whole' && { outcome }),
+      remoteAddress,
+      method,
+      host,
+      path,
+      http,
+      status,
+      bytesIn,
+      bytesOut,
+      durationMs,
+      agent,
+      session,
+      requestId,
+      code,
+      outcome: outcome === 'whole' ? undefined : outcome,
     })
     const atMs = Date.now() - lastingMs
     const firstByteMs = answer && answer.beganMs - startMs

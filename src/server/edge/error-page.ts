@@ -118,7 +118,7 @@ export function sendError(visit: Visit, error: EdgeError, requestId?: string): v
     ...(status === 405 ? ['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'] : []),
   ]
   visit.respond({ status, lines, isLast: isLast(visit, error) })
-  if (method !== 'HEAD') visit.response.write(body)
+  if (method !== 'HEAD') visit.write(Buffer.from(body))
   visit.end()
 }
 

@@ -17,7 +17,7 @@ import type {
 } from './target-request.ts'
 import type { Targets } from './targets.ts'
 import { upstreamErrorOf } from './upstream-error.ts'
-import type { Visit } from './visit.ts'
+import type { Visit, VisitHandler } from './visit.ts'
 
 export interface ExchangeOptions {
   readonly visit: Visit
@@ -50,10 +50,11 @@ export interface ExchangeOptions {
  *
  * A response that began and cannot be finished is visibly broken (`Visit.break`).
  */
-export class HttpExchange implements TargetListener {
+export class HttpExchange implements TargetListener, VisitHandler {
   readonly #options: ExchangeOptions
   #request: TargetRequest | undefined
-  #answer: TargetAnswer | undefined
+  /** Which ends in trailers, if the target sends any. */
+  #hasTrailers = false
   #answered: Answer | undefined
   #outcome: Outcome = 'whole'
   #error: EdgeError | undefined
@@ -64,6 +65,7 @@ export class HttpExchange implements TargetListener {
   /** The target has the whole request, and we none of its answer. */
   #isAwaiting = false
   #deadline: NodeJS.Timeout | undefined
+  #stopWatching: (() => void) | undefined
   #earlyHints = 0
   #silences = 0
 
@@ -78,20 +80,18 @@ export class HttpExchange implements TargetListener {
   }
 
   start(): void {
-    const { visit } = this.#options
-    visit.onIdle = () => this.#idle()
-    visit.response.once('close', () => this.#responseClosed())
+    this.#options.visit.handler = this
     this.#send()
   }
 
-  #idle(): void {
+  onIdle(): void {
     const { visit } = this.#options
     if (this.#isAwaiting)
       visit.restartIdle() // that has a time of its own
-    else if (this.#answer === undefined) {
-      const isVisitors = visit.hasUpload && !this.#request?.body.writableNeedDrain
+    else if (this.#answered === undefined) {
+      const isVisitors = visit.hasUpload && !this.#request?.isHeldUp
       this.#fail(isVisitors ? edgeErrors.requestTimeout : edgeErrors.targetTimeout)
-    } else if (visit.response.writableNeedDrain) {
+    } else if (visit.isHeldUp) {
       this.#break() // the visitor does not read
     } else if (++this.#silences < maxSilences) {
       visit.restartIdle() // a stream of events may be silent
@@ -104,15 +104,14 @@ export class HttpExchange implements TargetListener {
     const { visit, checked, route, visitor, headerBytes } = this.#options
     const { from, requestId, publicPort } = this.#options
     const { method, rawHeaders } = visit.head
+    const added = forwardedLines(from, checked.hostText, publicPort)
+    added.push('X-Request-Id', requestId)
+    this.#addLinesOfRoute(added)
     const lines = requestHeaders(rawHeaders, {
-      added: [
-        ...forwardedLines(from, checked.hostText, publicPort),
-        ...['X-Request-Id', requestId],
-        ...this.#linesOfRoute(),
-      ],
+      added,
       framing: checked.framing,
       rules: route.rules,
-      upgrade: visit.canSwitch && route.protocol === undefined ? checked.upgrade : undefined,
+      upgrade: this.#upgrade,
     })
     const path = targetFor(route, checked.target)
     const head = { method, path, lines, hasUpload: visit.hasUpload }
@@ -125,42 +124,63 @@ export class HttpExchange implements TargetListener {
       this.#fail(
         isVisitors ? edgeErrors.badRequest : upstreamErrorOf(error as NodeJS.ErrnoException),
       )
+      return
     }
+    this.#request.start()
   }
 
-  #linesOfRoute(): string[] {
+  /** The protocol that the target may switch to. */
+  get #upgrade(): string | undefined {
+    const { visit, route, checked } = this.#options
+    return visit.canSwitch && route.protocol === undefined ? checked.upgrade : undefined
+  }
+
+  #addLinesOfRoute(lines: string[]): void {
     const { user, route } = this.#options
-    return [
-      ...(user === undefined ? [] : ['X-Forwarded-User', user]),
-      ...(route.rules?.stripPrefix && route.path ? ['X-Forwarded-Prefix', route.path] : []),
-    ]
+    if (user !== undefined) lines.push('X-Forwarded-User', user)
+    if (route.rules?.stripPrefix && route.path) lines.push('X-Forwarded-Prefix', route.path)
   }
 
   onReady(): void {
     const { visit, checked, minUploadRate: minRate } = this.#options
-    const request = this.#request
-    if (request === undefined || this.#isOver) return
+    if (this.#isOver) return
     if (!visit.hasUpload) {
-      this.#endRequest(request, [])
+      this.#endRequest([])
       return
     }
     this.#hasBegunUpload = true
-    visit.body.pipe(request.body, { end: false })
     if (checked.framing === 'length') {
-      const isHeldUp = () => request.body.writableNeedDrain
-      watchUpload(visit, { minRate, isHeldUp, onSlow: () => this.#fail(edgeErrors.requestTimeout) })
+      const isHeldUp = () => this.#request?.isHeldUp ?? false
+      const onSlow = () => this.#fail(edgeErrors.requestTimeout)
+      this.#stopWatching = watchUpload(visit, { minRate, isHeldUp, onSlow })
     }
-    const { requestHeaders: changes } = this.#options.route.rules ?? {}
-    visit.body.once('end', () =>
-      this.#endRequest(request, trailerPairs(visit.rawTrailers, changes)),
-    )
+    visit.readBody()
   }
 
-  #endRequest(request: TargetRequest, trailers: readonly [string, string][]): void {
-    if (request !== this.#request || this.#isOver) return
+  onUpload(piece: Buffer): void {
+    if (this.#isOver || this.#request === undefined) return
+    if (!this.#request.write(piece)) this.#options.visit.pauseBody()
+  }
+
+  onUploadEnd(rawTrailers: readonly string[]): void {
+    this.#stopWatching?.()
+    const { requestHeaders: changes } = this.#options.route.rules ?? {}
+    this.#endRequest(trailerPairs(rawTrailers, changes))
+  }
+
+  onUploadBroken(): void {
+    this.#fail(edgeErrors.badRequest)
+  }
+
+  onTargetDrain(): void {
+    if (!this.#isOver) this.#options.visit.resumeBody()
+  }
+
+  #endRequest(trailers: readonly [string, string][]): void {
+    if (this.#isOver || this.#request === undefined) return
     this.#hasSentAll = true
-    request.end(trailers)
-    if (this.#answer !== undefined) return
+    this.#request.end(trailers)
+    if (this.#answered !== undefined) return
     this.#isAwaiting = true
     const { responseTimeoutMs: limitMs } = this.#options
     clearTimeout(this.#deadline)
@@ -170,7 +190,7 @@ export class HttpExchange implements TargetListener {
 
   onFailure(error: NodeJS.ErrnoException, what: Repeatability): void {
     if (this.#isOver) return
-    if (this.#answer !== undefined) this.#break()
+    if (this.#answered !== undefined) this.#break()
     else if (!this.#isFresh && this.#mayRepeat(what)) {
       this.#isFresh = true
       this.#send()
@@ -186,42 +206,36 @@ export class HttpExchange implements TargetListener {
 
   // ── towards the visitor ──
 
-  onAnswer(answer: TargetAnswer): void {
+  onAnswer({ status, message, rawHeaders, isAll, mayHaveTrailers }: TargetAnswer): void {
     if (this.#isOver) return
-    const { visit, requestId } = this.#options
-    const { status, message, body, isAll } = answer
-    this.#answer = answer
-    this.#answered = { beganMs: performance.now(), rawHeaders: answer.rawHeaders }
+    const { visit, requestId, route } = this.#options
+    this.#answered = { beganMs: performance.now(), rawHeaders }
     this.#isAwaiting = false
     clearTimeout(this.#deadline)
-    const hasTrailers = answer.mayHaveTrailers && !isAll && visit.takesTrailers
+    const hasTrailers = mayHaveTrailers && !isAll && visit.takesTrailers
+    this.#hasTrailers = hasTrailers
     try {
-      const { rules } = this.#options.route
-      const lines = responseHeaders(answer.rawHeaders, { requestId, hasTrailers, rules })
+      const lines = responseHeaders(rawHeaders, { requestId, hasTrailers, rules: route.rules })
       visit.respond({ status, message, lines, hasTrailers, isAll })
     } catch {
       this.#fail(edgeErrors.targetBroken)
-      return
     }
-    body.on('error', () => this.#break())
-    body.once('end', () => this.#finish(answer, hasTrailers))
-    body.pipe(visit.response, { end: false })
-    // The header goes with the first of the body, if that is there already; else alone, at once.
-    process.nextTick(() => {
-      if (!body.readableDidRead) visit.flush()
-    })
   }
 
-  #finish(answer: TargetAnswer, hasTrailers: boolean): void {
+  onBody(piece: Buffer): void {
+    if (!this.#isOver && !this.#options.visit.write(piece)) this.#request?.pause()
+  }
+
+  onVisitorDrain(): void {
+    this.#request?.resume()
+  }
+
+  onBodyEnd(rawTrailers: readonly string[]): void {
     if (this.#isOver) return
-    if (!answer.isWhole) {
-      this.#break()
-      return
-    }
     if (!this.#hasSentAll) this.#giveUpUpload()
     const { visit, route } = this.#options
     const { responseHeaders: changes } = route.rules ?? {}
-    visit.end(hasTrailers ? trailerPairs(answer.rawTrailers, changes) : [])
+    visit.end(this.#hasTrailers ? trailerPairs(rawTrailers, changes) : [])
   }
 
   /** The target has answered before its end. In another request's stream the rest would be that request. */
@@ -232,7 +246,7 @@ export class HttpExchange implements TargetListener {
 
   onSwitch({ rawHeaders }: AnswerHead, stream: Duplex): void {
     const { visit, checked, requestId, route } = this.#options
-    if (this.#isOver || !visit.canSwitch) {
+    if (this.#isOver || this.#upgrade === undefined) {
       stream.destroy()
       this.#fail(edgeErrors.targetBroken) // a switch that nobody asked for
       return
@@ -272,7 +286,6 @@ export class HttpExchange implements TargetListener {
     }
     this.#outcome = 'refused'
     this.#error = error
-    visit.body.unpipe()
     this.#request?.destroy()
     sendError(visit, error, this.#options.requestId)
   }
@@ -285,8 +298,7 @@ export class HttpExchange implements TargetListener {
     this.#options.visit.break()
   }
 
-  #responseClosed(): void {
-    if (this.#outcome === 'switched') return
+  onClose(): void {
     if (this.#outcome === 'whole' && !this.#options.visit.isAnswered) this.#outcome = 'aborted'
     this.#request?.destroy()
     this.#done()
@@ -296,6 +308,7 @@ export class HttpExchange implements TargetListener {
     if (this.#isDone) return
     this.#isDone = true
     clearTimeout(this.#deadline)
+    this.#stopWatching?.()
     this.#options.onDone(this.#outcome, this.#error)
   }
 }

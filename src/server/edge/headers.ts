@@ -3,7 +3,6 @@
  * value, as they came. Order, case and duplicates stay.
  */
 
-import type { IncomingMessage } from 'node:http'
 import { type LineChanges, plainName, type RouteRules } from '../rules.ts'
 
 /** How a request's body ends: by its Content-Length line, chunked, or it has none. `empty` says so in a line. */
@@ -26,9 +25,10 @@ export function requestHeaders(
 ): string[] {
   // A password that we have checked is none of the target's business.
   const isChecked = (name: string) => rules?.passwords !== undefined && name === 'authorization'
-  const kept = endToEnd(rawHeaders, (name) => oursInRequests.test(name) || isChecked(name))
+  const kept = endToEnd(rawHeaders, (name) => isOursInRequests(name) || isChecked(name))
   if (rules?.hostHeader !== undefined) setHost(kept, rules.hostHeader)
-  const lines = changed([...kept, ...added], rules?.requestHeaders)
+  kept.push(...added)
+  const lines = changed(kept, rules?.requestHeaders)
   if (framing === 'empty') lines.push('Content-Length', '0')
   if (framing === 'chunked') {
     lines.push('Transfer-Encoding', 'chunked')
@@ -68,7 +68,7 @@ export function trailerPairs(
   const pairs: [string, string][] = []
   for (let index = 0; index + 1 < rawTrailers.length; index += 2) {
     const name = (rawTrailers[index] as string).toLowerCase()
-    if (hopByHop.has(name) || oursInRequests.test(name) || notInTrailers.has(name)) continue
+    if (hopByHop.has(name) || isOursInRequests(name) || notInTrailers.has(name)) continue
     if (dropped?.has(plainName(name))) continue
     pairs.push([rawTrailers[index] as string, rawTrailers[index + 1] as string])
   }
@@ -87,57 +87,31 @@ export function valuesOf(rawHeaders: readonly string[], name: string): string[] 
   return values
 }
 
-/** What ends the response's body (RFC 9112 §6.3); `unknown` too for a response that cannot be the final one. */
-export function responseFraming(
-  { statusCode = 0, httpVersion, rawHeaders }: ResponseHead,
-  method: string | undefined,
-): 'none' | 'length' | 'chunked' | 'close' | 'unknown' {
-  if (httpVersion !== '1.1' && httpVersion !== '1.0') return 'unknown'
-  if (statusCode < 200) return 'unknown' // a 101 that names no protocol: Node takes it for final
-  if (rawHeaders.length > 2 * mostResponseLines) return 'unknown'
-  if (method === 'HEAD' || statusCode === 204 || statusCode === 304) return 'none'
-  const encodings = valuesOf(rawHeaders, 'transfer-encoding')
-  if (encodings.length > 0) {
-    return encodings.length === 1 && encodings[0]?.toLowerCase() === 'chunked'
-      ? 'chunked'
-      : 'unknown'
-  }
-  return valuesOf(rawHeaders, 'content-length').length > 0 ? 'length' : 'close'
-}
-
-type ResponseHead = Pick<IncomingMessage, 'statusCode' | 'httpVersion' | 'rawHeaders'>
-
-/** A visitor that is a Node program sees no more than 2,000, and a proxy before it may see fewer. */
-const mostResponseLines = 1_000
-
-/** A message's head, for where node:http does not write it; latin1, as it was read. */
-export function headText(status: string, lines: readonly string[]): string {
-  let text = `HTTP/1.1 ${status}\r\n`
-  for (let index = 0; index + 1 < lines.length; index += 2) {
-    text += `${lines[index]}: ${lines[index + 1]}\r\n`
-  }
-  return `${text}\r\n`
-}
-
 /**
  * Without the hop-by-hop lines: the known ones, and those that Connection names. A request cannot
  * strip what keeps it one request, nor what we add afterwards.
  */
 function endToEnd(rawHeaders: readonly string[], isDropped: (name: string) => boolean): string[] {
-  const named = new Set(
-    valuesOf(rawHeaders, 'connection').flatMap((value) =>
-      value.split(',').map((token) => token.trim().toLowerCase()),
-    ),
-  )
+  const named = namedByConnection(rawHeaders)
   const lines: string[] = []
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = (rawHeaders[index] as string).toLowerCase()
     if (hopByHop.has(name) || isDropped(name)) continue
-    if (named.has(name) && !notOptional.has(name)) continue
+    if (named?.has(name) && !notOptional.has(name)) continue
     lines.push(rawHeaders[index] as string, rawHeaders[index + 1] as string)
   }
   return lines
 }
+
+/** In lower case; undefined where it is only what most requests say. */
+function namedByConnection(rawHeaders: readonly string[]): ReadonlySet<string> | undefined {
+  const values = valuesOf(rawHeaders, 'connection')
+  if (values.every((value) => usual.has(value))) return undefined
+  const tokens = values.flatMap((value) => value.split(','))
+  return new Set(tokens.map((token) => token.trim().toLowerCase()))
+}
+
+const usual: ReadonlySet<string> = new Set(['keep-alive', 'Keep-Alive', 'close'])
 
 function setHost(lines: string[], host: string): void {
   for (let index = 0; index < lines.length; index += 2) {
@@ -180,6 +154,13 @@ const hopByHop: ReadonlySet<string> = new Set([
 // `Proxy`, which CGI programs take for their own HTTP_PROXY (CVE-2016-5385).
 const oursInRequests =
   /^(?:x[-_]forwarded(?:[-_].*)?|forwarded|x[-_]real[-_]ip|x[-_]request[-_]id|proxy)$/
+
+function isOursInRequests(name: string): boolean {
+  const first = name.charCodeAt(0)
+  return (first === X || first === F || first === P) && oursInRequests.test(name)
+}
+
+const [X, F, P] = Buffer.from('xfp') as Iterable<number> as [number, number, number]
 
 /** `gotunnel-error` is on our own pages alone: docs/errors.md. */
 const oursInResponses: ReadonlySet<string> = new Set(['x-request-id', 'gotunnel-error'])

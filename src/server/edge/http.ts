@@ -1,10 +1,9 @@
-import { createServer, type Server } from 'node:http'
-import type { Socket } from 'node:net'
+import { Server, type Socket } from 'node:net'
 import { canonicalHostname } from '../../net/hostname.ts'
 import type { ChallengeSource } from '../certificate-source.ts'
 import { type EdgeError, edgeErrors, sendError } from './error-page.ts'
 import { valuesOf } from './headers.ts'
-import { Http1Visit } from './http1-visit.ts'
+import { Http1Server } from './http1-server.ts'
 import { type Reception, visitorSocketOptions } from './reception.ts'
 import type { Visit } from './visit.ts'
 
@@ -22,44 +21,42 @@ export interface HttpOptions {
 
 /**
  * The plain http port: answers the CA's http-01 challenges (RFC 8555 §8.3), and sends visitors of known
- * names to https, one request a connection. Not listening yet.
+ * names to https, one request a connection. Not listening yet. Closing it also ends connections that have
+ * asked nothing.
  */
-export function createHttpRedirector(options: HttpOptions): Server {
-  const server = createServer(
-    {
-      ...visitorSocketOptions,
-      maxHeaderSize: 16_384,
-      headersTimeout: 10_000,
-      requestTimeout: 10_000,
-      connectionsCheckingInterval: 1_000,
-      insecureHTTPParser: false,
-    },
-    (request, response) => {
-      response.shouldKeepAlive = false
-      const visit = new Http1Visit({ request, response })
-      try {
-        answer(visit, options)
-      } catch {
-        sendError(visit, edgeErrors.badRequest) // a target that fits in no header
-      }
-    },
-  )
-  server.maxHeadersCount = 0 // Node's limit hides lines instead of refusing them
-  server.timeout = 10_000
-  receiveFirst(server, options.reception)
-  return server
+export class HttpRedirector extends Server {
+  readonly #visits: Http1Server
+
+  constructor(options: HttpOptions) {
+    super(visitorSocketOptions)
+    this.#visits = new Http1Server({
+      headerBytes: 16_384,
+      timeouts: { headerMs: 10_000, idleMs: 10_000 },
+      isSingle: true,
+      serve: (visit) => serve(visit, options),
+      onUnreadable: () => {},
+    })
+    this.on('connection', (socket: Socket) => {
+      options.reception.receive(socket, (visitor) => {
+        this.#visits.accept(socket, { serverName: '', isShared: () => false, visitor })
+      })
+    })
+    this.once('close', () => this.#visits.close())
+  }
+
+  override close(onClosed?: (error?: Error) => void): this {
+    this.#visits.drain()
+    return super.close(onClosed)
+  }
 }
 
-/** What comes in is received before Node's own listener begins to read it as HTTP. */
-function receiveFirst(server: Server, reception: Reception): void {
-  const listeners = server.listeners('connection')
-  server.removeAllListeners('connection')
-  server.on('connection', (socket: Socket) => {
-    reception.receive(socket, () => {
-      for (const listener of listeners) listener.call(server, socket)
-      socket.resume() // a header taken off it has left it paused
-    })
-  })
+function serve(visit: Visit, options: HttpOptions): void {
+  visit.handler = { onClose: () => visit.done() }
+  try {
+    answer(visit, options)
+  } catch {
+    sendError(visit, edgeErrors.badRequest) // a target that fits in no header
+  }
 }
 
 function answer(visit: Visit, options: HttpOptions): void {
@@ -94,6 +91,6 @@ const challengePath = '/.well-known/acme-challenge/'
 function sendText(visit: Visit, text: string): void {
   const type = ['Content-Type', 'application/octet-stream']
   visit.respond({ status: 200, lines: [...type, 'Content-Length', String(text.length)] })
-  visit.response.write(text)
+  visit.write(Buffer.from(text))
   visit.end()
 }

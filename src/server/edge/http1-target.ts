@@ -1,8 +1,13 @@
-import type { ClientRequest, IncomingMessage, InformationEvent } from 'node:http'
-import type { Duplex } from 'node:stream'
-import { responseFraming, valuesOf } from './headers.ts'
+import { type BodyListener, BodyReader } from '../../http1/body-reader.ts'
+import { malformed } from '../../http1/errors.ts'
+import { formatChunkSize, formatHead, formatLastChunk } from '../../http1/format.ts'
+import { responseFraming } from '../../http1/framing.ts'
+import { type Http1ResponseHead, mayBeginResponse, parseResponseHead } from '../../http1/head.ts'
+import { HeadReader } from '../../http1/head-reader.ts'
+import { valuesOf } from './headers.ts'
+import type { TargetConnection, TargetUser } from './target-connection.ts'
 import type {
-  TargetAnswer,
+  Repeatability,
   TargetHead,
   TargetListener,
   TargetOptions,
@@ -10,119 +15,198 @@ import type {
 } from './target-request.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
 
+/** A visitor that is a Node program sees no more than 2,000 lines, and a proxy before it may see fewer. */
+const mostLines = 1_000
+/** Before the answer itself. */
+const mostInformational = 1_000
+
 /** A request to a target that speaks HTTP/1.1. */
-export class Http1TargetRequest implements TargetRequest {
-  readonly body: ClientRequest
+export class Http1TargetRequest implements TargetRequest, TargetUser, BodyListener {
+  readonly #connection: TargetConnection
   readonly #listener: TargetListener
   readonly #method: string
-  #answer: Http1Answer | undefined
-  #isGivenUp = false
-  #isSent = false
-  #hasHeardBytes = false
+  readonly #headerBytes: number
+  readonly #isChunked: boolean
+  readonly #heads: HeadReader
+  #head: string
+  #answer: Http1ResponseHead | undefined
+  #body: BodyReader | undefined
+  #trailers: readonly string[] | undefined
+  #informational = 0
+  #hasHeard = false
+  #hasEnded = false
+  #isOver = false
 
-  /** @throws what node:http does about a path or a header line that cannot be sent. */
+  /** @throws TypeError about a path or a line that cannot be sent; else why there is no stream. */
   constructor(
     pool: UpstreamPool,
-    head: TargetHead,
+    { method, path, lines, hasUpload }: TargetHead,
     options: TargetOptions,
     listener: TargetListener,
   ) {
-    const { method, path, lines: headers } = head
+    if (!pathForm.test(path)) throw new TypeError('the path cannot be sent')
+    // Servers of HTTP/1.0 want to be asked.
+    const keeping = valuesOf(lines, 'connection').length === 0 ? 'Connection: keep-alive\r\n' : ''
+    this.#head = formatHead(`${method} ${path} HTTP/1.1`, lines, keeping)
+    this.#isChunked = hasUpload && valuesOf(lines, 'transfer-encoding').length > 0
     this.#listener = listener
     this.#method = method
-    const { headerBytes: maxHeaderSize } = options
-    const request = pool.request({ method, path, headers, maxHeaderSize }, options)
-    this.body = request
-    request.on('socket', (stream) => this.#begin(stream, head.hasUpload))
-    request.once('continue', () => this.#ifWanted(() => listener.onContinue()))
-    request.on('information', (info) => this.#inform(info))
-    request.on('response', (response) => this.#ifWanted(() => this.#receive(response)))
-    request.on('upgrade', (response, stream, rest) => this.#switch(response, stream, rest))
-    request.on('error', (error) => this.#ifWanted(() => this.#fail(error)))
+    this.#headerBytes = options.headerBytes
+    this.#heads = new HeadReader(options.headerBytes, mayBeginResponse)
+    this.#connection = pool.take(options)
+    this.#connection.use(this)
   }
 
-  end(trailers: readonly [string, string][]): void {
-    if (trailers.length > 0) this.body.addTrailers(trailers)
-    this.body.end()
-  }
+  // ── towards the target ──
 
-  destroy(): void {
-    this.#isGivenUp = true
-    this.body.destroy() // does nothing once the pool has the stream back
-  }
-
-  #begin(stream: Duplex, hasUpload: boolean): void {
-    if (this.#isGivenUp || stream.destroyed) return
-    this.#isSent = true
-    if (this.body.reusedSocket) stream.once('data', () => (this.#hasHeardBytes = true))
-    if (hasUpload) this.body.flushHeaders() // the target may want to refuse before it has all
+  start(): void {
+    this.#connection.outbox.write(this.#head)
+    this.#head = ''
     this.#listener.onReady()
   }
 
-  #inform({ statusCode, rawHeaders }: InformationEvent): void {
-    if (statusCode === 103)
-      this.#ifWanted(() => this.#listener.onHints(valuesOf(rawHeaders, 'link')))
+  write(piece: Buffer): boolean {
+    const { outbox } = this.#connection
+    if (this.#isOver || piece.length === 0) return true
+    if (!this.#isChunked) return outbox.write(piece)
+    outbox.write(formatChunkSize(piece.length))
+    outbox.write(piece)
+    return outbox.write('\r\n')
   }
 
-  #receive(response: IncomingMessage): void {
-    const framing = responseFraming(response, this.#method)
-    if (framing === 'unknown') {
-      const code = 'HPE_INVALID_TRANSFER_ENCODING' // as the parser says of those it does not know
-      const error = new Error('the answer has a transfer coding that we cannot undo')
-      this.#listener.onFailure(Object.assign(error, { code }), 'final')
-      return
-    }
-    this.#answer = new Http1Answer(response, framing)
-    this.#listener.onAnswer(this.#answer)
+  get isHeldUp(): boolean {
+    return !this.#isOver && this.#connection.isHeldUp
   }
 
-  #switch(response: IncomingMessage, stream: Duplex, rest: Buffer): void {
-    if (this.#isGivenUp) {
-      stream.destroy()
+  end(trailers: readonly [string, string][]): void {
+    if (this.#isOver) return
+    this.#hasEnded = true
+    const { outbox } = this.#connection
+    if (this.#isChunked) outbox.write(formatLastChunk(trailers.flat()))
+    outbox.flush()
+  }
+
+  pause(): void {
+    if (!this.#isOver) this.#connection.pause()
+  }
+
+  resume(): void {
+    if (!this.#isOver) this.#connection.resume()
+  }
+
+  destroy(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#body?.stop()
+    this.#connection.destroy()
+  }
+
+  onDrain(): void {
+    this.#listener.onTargetDrain()
+  }
+
+  // ── from the target ──
+
+  onData(chunk: Buffer): void {
+    this.#hasHeard = true
+    let at = 0
+    try {
+      while (at < chunk.length && !this.#isOver && this.#trailers === undefined) {
+        if (this.#body !== undefined) at = this.#body.push(chunk, at)
+        else at = this.#readHead(chunk, at)
+      }
+    } catch (error) {
+      this.#fail(error as Error)
       return
     }
-    if (rest.length > 0) stream.unshift(rest)
-    const { statusCode: status = 0, rawHeaders } = response
-    this.#listener.onSwitch({ status, rawHeaders }, stream)
+    if (this.#trailers !== undefined && !this.#isOver) this.#complete(at === chunk.length)
+  }
+
+  /** Gives the place behind it, or the chunk's end where it is not whole. */
+  #readHead(chunk: Buffer, from: number): number {
+    const at = this.#heads.push(chunk, from)
+    if (at === -1) return chunk.length
+    const head = parseResponseHead(this.#heads.text)
+    if (head.rawHeaders.length > 2 * mostLines) throw malformed('the head has too many lines')
+    if (head.status === 101) return this.#switch(head, chunk, at)
+    if (head.status < 200) this.#inform(head)
+    else this.#receive(head)
+    return at
+  }
+
+  #inform({ status, rawHeaders }: Http1ResponseHead): void {
+    this.#informational += 1
+    if (this.#informational > mostInformational) throw malformed('the answer never comes')
+    if (status === 100) this.#listener.onContinue()
+    if (status === 103) this.#listener.onHints(valuesOf(rawHeaders, 'link'))
+  }
+
+  #receive(head: Http1ResponseHead): void {
+    const framing = responseFraming(head, this.#method)
+    if (framing === undefined) throw malformed('where the answer ends is ambiguous')
+    this.#answer = head
+    if (framing.kind === 'none') this.#trailers = []
+    else this.#body = new BodyReader(framing, this, this.#headerBytes)
+    const mayHaveTrailers = framing.kind === 'chunked'
+    const { status, message, rawHeaders } = head
+    this.#listener.onAnswer({ status, message, rawHeaders, isAll: false, mayHaveTrailers })
+  }
+
+  #switch(head: Http1ResponseHead, chunk: Buffer, at: number): number {
+    if (valuesOf(head.rawHeaders, 'upgrade').length === 0) throw malformed('a switch to nothing')
+    this.#isOver = true
+    this.#listener.onSwitch(head, this.#connection.handOver(chunk.subarray(at)))
+    return chunk.length
+  }
+
+  onBody(piece: Buffer): void {
+    this.#listener.onBody(piece)
+  }
+
+  onBodyEnd(rawTrailers: readonly string[]): void {
+    this.#trailers = rawTrailers
+  }
+
+  /** The answer is whole. Whatever came behind it belongs to nobody. */
+  #complete(isClean: boolean): void {
+    this.#isOver = true
+    if (!this.#hasEnded) this.#connection.destroy()
+    else if (isClean && this.#isKept) this.#connection.keep()
+    else this.#connection.close()
+    this.#listener.onBodyEnd(this.#trailers ?? [])
+  }
+
+  /** RFC 9112 §9.3 */
+  get #isKept(): boolean {
+    const { httpVersion, rawHeaders } = this.#answer as Http1ResponseHead
+    const tokens = valuesOf(rawHeaders, 'connection').join().toLowerCase()
+    if (/\bclose\b/.test(tokens)) return false
+    return httpVersion === '1.1' || /\bkeep-alive\b/.test(tokens)
+  }
+
+  onEnd(): void {
+    if (this.#isOver) return
+    if (this.#body?.end()) this.#complete(false)
+    else this.#fail(new Error('the target ended the connection without a whole answer'))
+  }
+
+  onClose(error: Error | undefined): void {
+    this.#fail(error ?? new Error('the stream closed without a whole answer'))
   }
 
   #fail(error: Error): void {
-    if (this.#answer?.isWhole) return
-    const isKept = this.body.reusedSocket && this.#answer === undefined && !this.#hasHeardBytes
-    const what = !isKept ? 'final' : this.#isSent ? 'unheard' : 'unsent'
-    this.#listener.onFailure(error, what)
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#body?.stop()
+    this.#connection.destroy()
+    this.#listener.onFailure(error, this.#repeatability)
   }
 
-  #ifWanted(tell: () => void): void {
-    if (!this.#isGivenUp) tell()
-  }
-}
-
-class Http1Answer implements TargetAnswer {
-  readonly isAll = false
-  readonly body: IncomingMessage
-  readonly status: number
-  readonly message: string | undefined
-  readonly rawHeaders: readonly string[]
-  readonly mayHaveTrailers: boolean
-  readonly #isCloseDelimited: boolean
-
-  constructor(response: IncomingMessage, framing: 'none' | 'length' | 'chunked' | 'close') {
-    this.body = response
-    this.status = response.statusCode ?? 0
-    this.message = response.statusMessage
-    this.rawHeaders = response.rawHeaders
-    this.mayHaveTrailers = framing === 'chunked'
-    this.#isCloseDelimited = framing === 'close'
-  }
-
-  /** Node takes a lost connection for the end of a body that has no other end. */
-  get isWhole(): boolean {
-    const { complete, socket } = this.body
-    return complete && (!this.#isCloseDelimited || socket.readableEnded)
-  }
-
-  get rawTrailers(): readonly string[] {
-    return this.body.rawTrailers
+  get #repeatability(): Repeatability {
+    const isKept = this.#connection.isReused && !this.#hasHeard
+    return isKept ? 'unheard' : 'final'
   }
 }
+
+/** What the parser takes in a request line. */
+const pathForm = /^[!-~\x80-\xff]+$/

@@ -1,168 +1,215 @@
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { TLSSocket } from 'node:tls'
+import { formatChunkSize, formatHead, formatLastChunk } from '../../http1/format.ts'
+import type { Http1RequestHead } from '../../http1/head.ts'
 import { reset } from '../../net/reset.ts'
-import { headText } from './headers.ts'
-import type { RequestHead, ResponseHead, Visit } from './visit.ts'
+import { valuesOf } from './headers.ts'
+import { httpDateLine } from './http-date.ts'
+import type { Http1Connection } from './http1-connection.ts'
+import type { ResponseHead, Visit, VisitHandler } from './visit.ts'
 
-/** How long a visitor may go on sending after it has been answered. */
-const patienceMs = 2_000
-
-export interface Http1VisitOptions {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-  /** Where the request asks for another protocol: the connection, and what was read of it already. */
-  readonly switching?: { readonly socket: TLSSocket; readonly head: Buffer } | undefined
-  readonly onDone?: () => void
+interface Shape {
+  readonly hasUpload: boolean
+  /** What follows is not known to be a request. */
+  readonly isLast: boolean
 }
 
-/** A request that node:http has read. */
+/** A request of an HTTP/1.1 connection. */
 export class Http1Visit implements Visit {
-  readonly body: IncomingMessage
-  readonly response: ServerResponse
-  readonly #options: Http1VisitOptions
-  readonly #bytesBefore: { readonly read: number; readonly written: number }
-  onIdle: (() => void) | undefined
+  readonly head: Http1RequestHead
+  readonly hasUpload: boolean
+  readonly canSwitch: boolean
+  handler: VisitHandler = {}
+  /** Whether the connection ends with it. */
+  isLast: boolean
+  isDone = false
+  status = 0
+  bytesIn = 0
+  isAnswered = false
+  isClosed = false
+  readonly #connection: Http1Connection
+  readonly #bytesBefore: number
+  #framing: Framing = 'none'
+  /** Whether it comes after a 100 only; without one, only the visitor knows. */
+  #awaitsContinue: boolean
+  /** Of the response's body, where its length is known. */
+  #leftBytes = 0
 
-  constructor(options: Http1VisitOptions) {
-    const { request, response } = options
-    this.#options = options
-    this.body = request
-    this.response = response
-    const { bytesRead, bytesWritten } = request.socket
-    this.#bytesBefore = { read: bytesRead, written: bytesWritten }
-    request.on('error', () => {}) // the visitor left; the response's close says the same
-    response.on('error', () => {})
-  }
-
-  get head(): RequestHead {
-    return this.body as RequestHead // a server's request has a method and a target
+  constructor(connection: Http1Connection, head: Http1RequestHead, shape: Shape) {
+    this.#connection = connection
+    this.#bytesBefore = connection.outbox.bytes
+    this.head = head
+    this.hasUpload = shape.hasUpload
+    const tokens = valuesOf(head.rawHeaders, 'connection').join().toLowerCase()
+    this.#awaitsContinue =
+      this.hasUpload && this.takesTrailers && valuesOf(head.rawHeaders, 'expect').length > 0
+    this.canSwitch = /\bupgrade\b/.test(tokens) && valuesOf(head.rawHeaders, 'upgrade').length > 0
+    // Who asks for another protocol may speak it already, without waiting for the answer.
+    const isKept = !this.canSwitch && isToBeKept(head.httpVersion, tokens)
+    this.isLast = shape.isLast || connection.isClosing || !isKept
   }
 
   get protocol(): string {
-    return this.body.httpVersion
-  }
-
-  /** By the header lines, as `complete` is not true yet when they arrive. */
-  get hasUpload(): boolean {
-    const { headers, complete } = this.body
-    if (complete) return false
-    return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
-  }
-
-  get rawTrailers(): readonly string[] {
-    return this.body.rawTrailers
-  }
-
-  get canSwitch(): boolean {
-    return this.#options.switching !== undefined
+    return this.head.httpVersion
   }
 
   /** HTTP/1.0 visitors get no chunks, and so no trailers. */
   get takesTrailers(): boolean {
-    return this.response.useChunkedEncodingByDefault
+    return this.head.httpVersion === '1.1'
   }
 
   get hasResponded(): boolean {
-    return this.response.headersSent
+    return this.status !== 0
   }
 
-  get isAnswered(): boolean {
-    return this.response.writableFinished
-  }
-
-  /** Whether the response has told the visitor that the connection ends with it. */
-  get isLast(): boolean {
-    return !this.response.shouldKeepAlive
-  }
-
-  get status(): number {
-    return this.response.headersSent ? this.response.statusCode : 0
-  }
-
-  get bytesIn(): number {
-    return this.body.socket.bytesRead - this.#bytesBefore.read
+  get isHeldUp(): boolean {
+    return this.#connection.socket.writableNeedDrain
   }
 
   get bytesOut(): number {
-    return this.body.socket.bytesWritten - this.#bytesBefore.written
+    return this.#connection.outbox.bytes - this.#bytesBefore
+  }
+
+  /** So many bytes came of it. */
+  count(bytes: number): void {
+    this.bytesIn += bytes
+  }
+
+  readBody(): void {
+    this.#connection.readBody()
+  }
+
+  pauseBody(): void {
+    this.#connection.pauseBody()
+  }
+
+  resumeBody(): void {
+    this.#connection.resumeBody()
   }
 
   restartIdle(): void {
-    const { socket } = this.body
-    socket.setTimeout(socket.timeout ?? 0)
+    this.#connection.restartIdle()
   }
 
   sendContinue(): void {
-    const isAsked = this.body.headers.expect !== undefined && this.body.httpVersion === '1.1'
-    if (isAsked && !this.response.headersSent) this.response.writeContinue()
+    if (this.#awaitsContinue) this.#inform('100 Continue', [])
+    this.#awaitsContinue = false
   }
 
-  sendHints(link: string[]): void {
-    if (this.body.httpVersion !== '1.1' || this.response.headersSent) return
-    try {
-      this.response.writeEarlyHints({ link })
-    } catch {
-      // Node sends none but well-formed links; the response itself is still to come.
+  sendHints(links: string[]): void {
+    const lines = links.flatMap((link) => ['Link', link])
+    if (this.takesTrailers) this.#inform('103 Early Hints', lines)
+  }
+
+  #inform(status: string, lines: readonly string[]): void {
+    if (!this.hasResponded) this.#connection.outbox.write(formatHead(`HTTP/1.1 ${status}`, lines))
+  }
+
+  respond(head: ResponseHead): void {
+    const { status, message = STATUS_CODES[status] ?? '', lines } = head
+    const length = valuesOf(lines, 'content-length')[0]
+    const framing = this.#framingFor(head, length)
+    const isLast =
+      this.isLast ||
+      head.isLast ||
+      framing === 'close' ||
+      this.#awaitsContinue ||
+      this.#connection.isClosing
+    const date = valuesOf(lines, 'date').length === 0 ? httpDateLine() : ''
+    const ending = isLast ? closingLine : this.#connection.keepingLines
+    const more = date + ending + framingLines[framing]
+    const text = formatHead(`HTTP/1.1 ${status} ${message}`, lines, more)
+    this.status = status
+    this.isLast = isLast
+    this.#framing = framing
+    this.#leftBytes = Number(length ?? 0)
+    this.#connection.outbox.write(text)
+  }
+
+  #framingFor({ status, isAll }: ResponseHead, length: string | undefined): Framing {
+    if (this.head.method === 'HEAD' || status === 204 || status === 304) return 'none'
+    if (length !== undefined) return 'length'
+    if (isAll) return 'empty'
+    return this.takesTrailers ? 'chunked' : 'close'
+  }
+
+  write(piece: Buffer): boolean {
+    const { outbox } = this.#connection
+    if (this.#framing === 'none' || this.#framing === 'empty') return true
+    if (this.#framing === 'length') {
+      this.#leftBytes -= piece.length
+      if (this.#leftBytes < 0)
+        this.break() // more than was promised would be the next response
+      else return outbox.write(piece)
+    } else if (this.#framing === 'close') return outbox.write(piece)
+    else if (piece.length > 0) {
+      outbox.write(formatChunkSize(piece.length))
+      outbox.write(piece)
+      return outbox.write('\r\n')
     }
-  }
-
-  respond({ status, message, lines, isLast }: ResponseHead): void {
-    const { response } = this
-    if (isLast) response.shouldKeepAlive = false
-    // `undefined` would be taken for the message itself.
-    response.writeHead(status, message ?? STATUS_CODES[status] ?? '', lines as string[])
-  }
-
-  flush(): void {
-    if (!this.response.writableEnded) this.response.flushHeaders()
+    return true
   }
 
   end(trailers: readonly [string, string][] = []): void {
-    const { response } = this
-    if (trailers.length > 0) response.addTrailers(trailers)
-    if (this.hasUpload) this.#dropRest()
-    response.end()
-  }
-
-  /**
-   * The rest of the request is read for a moment. Closing over unread bytes would reset the connection,
-   * and with it what the visitor has not read yet.
-   */
-  #dropRest(): void {
-    const { body: request } = this
-    const { socket } = request
-    const close = socket.destroySoon.bind(socket)
-    const deadline = setTimeout(close, patienceMs)
-    socket.destroySoon = () => socket.end() // Node's way to close behind a last response
-    socket.once('close', () => clearTimeout(deadline))
-    request.once('end', () => {
-      clearTimeout(deadline)
-      socket.destroySoon = close
-      if (this.isLast) close()
+    const { outbox } = this.#connection
+    if (this.#framing === 'length' && this.#leftBytes > 0) {
+      this.break() // less than was promised
+      return
+    }
+    if (this.#framing === 'chunked') outbox.write(formatLastChunk(trailers.flat()))
+    if (!this.#connection.isBodyOver) this.#connection.dropBody()
+    outbox.flush((error) => {
+      this.isAnswered = !error
+      this.#close()
     })
-    request.unpipe()
-    request.resume()
   }
 
   /** The connection goes with it: HTTP/1.1 has no other way to say so. */
   break(): void {
-    reset(this.body.socket, new Error('the response could not be finished'))
-    this.response.destroy()
+    this.isLast = true
+    reset(this.#connection.socket, new Error('the response could not be finished'))
+    this.#close()
   }
 
   switch(lines: readonly string[]): Duplex {
-    const { switching } = this.#options
-    if (switching === undefined) throw new Error('not asked to switch')
-    const { socket, head } = switching
-    this.response.detachSocket(socket)
-    socket.setTimeout(0) // from here on silence is the two ends' own matter
-    socket.write(headText('101 Switching Protocols', lines), 'latin1')
-    if (head.length > 0) socket.unshift(head)
+    if (!this.canSwitch) throw new Error('not asked to switch')
+    this.status = 101
+    const socket = this.#connection.handOver()
+    socket.write(formatHead('HTTP/1.1 101 Switching Protocols', lines), 'latin1')
     return socket
   }
 
-  done(): void {
-    this.#options.onDone?.()
+  connectionClosed(): void {
+    this.#close()
   }
+
+  done(): void {
+    this.isDone = true
+    this.#connection.visitDone()
+  }
+
+  #close(): void {
+    if (this.isClosed || this.status === 101) return
+    this.isClosed = true
+    this.handler.onClose?.()
+  }
+}
+
+/** How the response's body ends. `empty` says so in a line. */
+type Framing = 'none' | 'empty' | 'length' | 'chunked' | 'close'
+
+const framingLines: Readonly<Record<Framing, string>> = {
+  none: '',
+  empty: 'Content-Length: 0\r\n',
+  length: '', // it is among the lines
+  chunked: 'Transfer-Encoding: chunked\r\n',
+  close: '',
+}
+
+const closingLine = 'Connection: close\r\n'
+
+/** RFC 9112 §9.3 */
+function isToBeKept(httpVersion: string, connectionTokens: string): boolean {
+  if (/\bclose\b/.test(connectionTokens)) return false
+  return httpVersion === '1.1' || /\bkeep-alive\b/.test(connectionTokens)
 }

@@ -2,23 +2,19 @@ import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from 'nod
 import { valuesOf } from './headers.ts'
 import { fromHttp2, toHttp2 } from './http2-headers.ts'
 import type { Http2Pool, Http2Target, Lease } from './http2-pool.ts'
-import type {
-  AnswerHead,
-  Repeatability,
-  TargetAnswer,
-  TargetHead,
-  TargetListener,
-  TargetRequest,
-} from './target-request.ts'
+import type { Repeatability, TargetHead, TargetListener, TargetRequest } from './target-request.ts'
 
 /** A request to a target that speaks HTTP/2. */
 export class Http2TargetRequest implements TargetRequest {
-  readonly body: ClientHttp2Stream
+  readonly #stream: ClientHttp2Stream
   readonly #listener: TargetListener
   readonly #lease: Lease
   readonly #cancel = new AbortController()
-  #answer: Http2Answer | undefined
   readonly #isCut: () => boolean
+  #hasAnswered = false
+  #rawTrailers: readonly string[] = []
+  /** The answer is whole. */
+  #isOver = false
   #isGivenUp = false
   #trailers: readonly [string, string][] = []
 
@@ -32,7 +28,7 @@ export class Http2TargetRequest implements TargetRequest {
       waitForTrailers: hasUpload,
       signal: this.#cancel.signal,
     })
-    this.body = stream
+    this.#stream = stream
     this.#isCut = cutBefore(stream)
     if (hasUpload) stream.once('wantTrailers', () => this.#sendTrailers())
     stream.once('continue', () => this.#ifWanted(() => listener.onContinue()))
@@ -41,19 +37,39 @@ export class Http2TargetRequest implements TargetRequest {
       this.#ifWanted(() => this.#receive(headers[':status'] ?? 0, flags, linesOf(raw))),
     )
     stream.on('trailers', (_trailers, _flags, ...raw) => {
-      if (this.#answer !== undefined) this.#answer.rawTrailers = linesOf(raw)
+      this.#rawTrailers = linesOf(raw)
     })
     stream.on('error', (error) => this.#fail(error))
     stream.once('close', () => this.#fail(new Error('the stream ended without an answer')))
-    const onReady = () => this.#ifWanted(() => listener.onReady())
-    if (stream.pending) stream.once('ready', onReady)
-    else process.nextTick(onReady)
+    stream.on('drain', () => this.#ifWanted(() => listener.onTargetDrain()))
     this.#lease.use(stream)
+  }
+
+  start(): void {
+    const onReady = () => this.#ifWanted(() => this.#listener.onReady())
+    if (this.#stream.pending) this.#stream.once('ready', onReady)
+    else process.nextTick(onReady)
+  }
+
+  write(piece: Buffer): boolean {
+    return this.#stream.destroyed || this.#stream.write(piece)
+  }
+
+  get isHeldUp(): boolean {
+    return this.#stream.writableNeedDrain
   }
 
   end(trailers: readonly [string, string][]): void {
     this.#trailers = trailers
-    this.body.end()
+    this.#stream.end()
+  }
+
+  pause(): void {
+    this.#stream.pause()
+  }
+
+  resume(): void {
+    this.#stream.resume()
   }
 
   /** With CANCEL (RFC 9113 §7). `close` would end the stream first, as if the upload were whole. */
@@ -63,7 +79,7 @@ export class Http2TargetRequest implements TargetRequest {
   }
 
   #sendTrailers(): void {
-    if (!this.body.destroyed) this.body.sendTrailers(toHttp2(this.#trailers.flat()))
+    if (!this.#stream.destroyed) this.#stream.sendTrailers(toHttp2(this.#trailers.flat()))
   }
 
   #inform(headers: IncomingHttpHeaders, lines: readonly string[]): void {
@@ -73,21 +89,32 @@ export class Http2TargetRequest implements TargetRequest {
 
   #receive(status: number, flags: number, rawHeaders: readonly string[]): void {
     const isAll = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0
-    this.#answer = new Http2Answer(this.body, { status, rawHeaders, isAll }, this.#isCut)
-    this.#listener.onAnswer(this.#answer)
+    const mayHaveTrailers = valuesOf(rawHeaders, 'content-length').length === 0
+    this.#hasAnswered = true
+    this.#listener.onAnswer({ status, rawHeaders, isAll, mayHaveTrailers })
+    this.#stream.on('data', (piece: Buffer) => this.#ifWanted(() => this.#listener.onBody(piece)))
+    this.#stream.once('end', () => this.#ended(isAll))
+  }
+
+  /** Or it was cut short, which is told at the close. */
+  #ended(isAll: boolean): void {
+    const isWhole = isAll || !this.#isCut()
+    if (!isWhole || this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR || this.#isGivenUp) return
+    this.#isOver = true
+    this.#listener.onBodyEnd(this.#rawTrailers)
   }
 
   /** Also called for a stream that is done: then there is nothing to tell. */
   #fail(error: Error): void {
-    if (this.#isGivenUp || this.#answer?.isWhole) return
+    if (this.#isGivenUp || this.#isOver) return
     this.#isGivenUp = true
     this.#listener.onFailure(this.#lease.error ?? error, this.#repeatability())
   }
 
   /** RFC 9113 §8.7: a target that refuses a stream, or leaves before it, has not looked at it. */
   #repeatability(): Repeatability {
-    if (this.#answer !== undefined) return 'final'
-    if (this.body.rstCode === constants.NGHTTP2_REFUSED_STREAM) return 'unsent'
+    if (this.#hasAnswered) return 'final'
+    if (this.#stream.rstCode === constants.NGHTTP2_REFUSED_STREAM) return 'unsent'
     return this.#lease.isReused ? 'unheard' : 'final'
   }
 
@@ -111,35 +138,6 @@ function headersOf({ method, path, lines }: TargetHead, { protocol }: Http2Targe
 /** node:http2 gives the lines as they came behind what its types know of. */
 function linesOf([rawHeaders]: readonly unknown[]): readonly string[] {
   return fromHttp2((rawHeaders as readonly string[] | undefined) ?? [])
-}
-
-class Http2Answer implements TargetAnswer {
-  readonly body: ClientHttp2Stream
-  readonly isAll: boolean
-  readonly status: number
-  readonly rawHeaders: readonly string[]
-  readonly mayHaveTrailers: boolean
-  rawTrailers: readonly string[] = []
-  readonly #isCut: () => boolean
-
-  constructor(
-    body: ClientHttp2Stream,
-    head: AnswerHead & { isAll: boolean },
-    isCut: () => boolean,
-  ) {
-    this.body = body
-    this.isAll = head.isAll
-    this.status = head.status
-    this.rawHeaders = head.rawHeaders
-    this.mayHaveTrailers = valuesOf(head.rawHeaders, 'content-length').length === 0
-    this.#isCut = isCut
-  }
-
-  get isWhole(): boolean {
-    const { readableEnded, rstCode } = this.body
-    const isEnded = this.isAll || (readableEnded && !this.#isCut())
-    return isEnded && rstCode === constants.NGHTTP2_NO_ERROR
-  }
 }
 
 /**

@@ -1,7 +1,7 @@
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import { requestHead, toHttp2 } from './http2-headers.ts'
-import type { RequestHead, ResponseHead, Visit } from './visit.ts'
+import type { RequestHead, ResponseHead, Visit, VisitHandler } from './visit.ts'
 
 export interface Http2VisitOptions {
   readonly stream: ServerHttp2Stream
@@ -16,50 +16,65 @@ export class Http2Visit implements Visit {
   readonly protocol = '2'
   readonly canSwitch: boolean
   readonly takesTrailers = true
-  readonly body: ServerHttp2Stream
-  readonly response: ServerHttp2Stream
-  rawTrailers: readonly string[] = []
+  readonly hasUpload: boolean
+  handler: VisitHandler = {}
+  status = 0
+  isClosed = false
   /** Whether the stream was reset by us, not by the visitor. */
   wasBroken = false
   bytesIn = 0
   bytesOut = 0
-  onIdle: (() => void) | undefined
   readonly #stream: ServerHttp2Stream
   readonly #idleMs: number
   readonly #onDone: () => void
+  /** The request's, and the response's. */
+  #rawTrailers: readonly string[] = []
+  #trailers: readonly [string, string][] = []
 
   constructor({ stream, rawHeaders, idleMs, onDone }: Http2VisitOptions) {
     this.head = requestHead(rawHeaders, !stream.endAfterHeaders)
     this.canSwitch = rawHeaders.includes(':protocol')
-    this.body = stream
-    this.response = stream
+    // What follows an extended CONNECT is no body, but the other protocol.
+    this.hasUpload = !this.canSwitch && !stream.endAfterHeaders
     this.#stream = stream
     this.#idleMs = idleMs
     this.#onDone = onDone
     stream.on('error', () => {}) // its close says the same
+    stream.once('close', this.#onClose)
+    stream.on('drain', () => this.handler.onVisitorDrain?.())
     stream.on('trailers', (_trailers, _flags, ...[rawTrailers]: [string[]?]) => {
-      this.rawTrailers = rawTrailers ?? []
+      this.#rawTrailers = rawTrailers ?? []
     })
-    stream.setTimeout(idleMs, () => this.onIdle?.())
-    this.#count()
+    stream.setTimeout(idleMs, () => this.handler.onIdle?.())
   }
 
-  /** What follows an extended CONNECT is no body, but the other protocol. */
-  get hasUpload(): boolean {
-    return !this.canSwitch && this.#isIncomplete
+  readBody(): void {
+    this.#stream.on('data', (piece: Buffer) => {
+      this.bytesIn += piece.length
+      this.handler.onUpload?.(piece)
+    })
+    this.#stream.once('end', () => this.handler.onUploadEnd?.(this.#rawTrailers))
+  }
+
+  pauseBody(): void {
+    this.#stream.pause()
+  }
+
+  resumeBody(): void {
+    this.#stream.resume()
   }
 
   get hasResponded(): boolean {
     return this.#stream.headersSent
   }
 
+  get isHeldUp(): boolean {
+    return this.#stream.writableNeedDrain
+  }
+
   get isAnswered(): boolean {
     const { writableFinished, rstCode } = this.#stream
     return writableFinished && rstCode === constants.NGHTTP2_NO_ERROR
-  }
-
-  get status(): number {
-    return Number(this.#stream.sentHeaders?.[':status'] ?? 0)
   }
 
   restartIdle(): void {
@@ -77,20 +92,24 @@ export class Http2Visit implements Visit {
   respond({ status, lines, hasTrailers = false, isAll = false }: ResponseHead): void {
     if (this.#isGone) return
     const headers = { ...toHttp2(lines), ':status': status }
+    this.status = status
     this.#stream.respond(headers, { waitForTrailers: hasTrailers, endStream: isAll })
     // Whoever promised trailers and has none must say so too.
     if (hasTrailers) this.#stream.once('wantTrailers', () => this.#sendTrailers())
   }
 
-  /** node:http2 keeps no head back. */
-  flush(): void {}
+  write(piece: Buffer): boolean {
+    if (this.#isGone) return true
+    this.bytesOut += piece.length
+    return this.#stream.write(piece)
+  }
 
   /** RFC 9113 §8.1: a reset without an error asks the visitor to stop sending. */
   end(trailers: readonly [string, string][] = []): void {
     this.#trailers = trailers
     this.#stream.end()
     if (!this.#isIncomplete) return
-    this.#stream.unpipe()
+    this.#stream.pause()
     if (this.#stream.writableFinished) this.#stream.close()
     else this.#stream.once('finish', () => this.#stream.close())
   }
@@ -104,7 +123,9 @@ export class Http2Visit implements Visit {
   /** RFC 8441 §5: a 2xx, and without what only the HTTP/1.1 handshake needs. */
   switch(lines: readonly string[]): Duplex {
     const { 'sec-websocket-accept': _accept, ...headers } = toHttp2(lines)
+    this.#stream.off('close', this.#onClose)
     this.#stream.setTimeout(0) // from here on silence is the two ends' own matter
+    this.#count()
     if (!this.#isGone) this.#stream.respond({ ...headers, ':status': 200 })
     return this.#stream
   }
@@ -113,7 +134,10 @@ export class Http2Visit implements Visit {
     this.#onDone()
   }
 
-  #trailers: readonly [string, string][] = []
+  readonly #onClose = () => {
+    this.isClosed = true
+    this.handler.onClose?.()
+  }
 
   get #isIncomplete(): boolean {
     return !this.#stream.endAfterHeaders && !this.#stream.readableEnded

@@ -3,7 +3,7 @@ import type { Logger } from '../../log.ts'
 import { pathRouteKey } from '../../protocol/offers.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
 import type { Route, Visitor } from '../upstream.ts'
-import { AccessLog, type Arrival, type Departure, type Outcome } from './access-log.ts'
+import { AccessLog, type Departure, type Outcome } from './access-log.ts'
 import { type EdgeError, sendError } from './error-page.ts'
 import { HttpExchange } from './forward-http.ts'
 import { Gate, type GateOptions } from './gate.ts'
@@ -142,9 +142,9 @@ export class HttpsEdge {
     const from = provenanceOf(rawHeaders, visitor.remoteAddress, trustedProxies)
     const requestId = requestIdOf(rawHeaders)
     const host = 'status' in checked ? serverName : checked.host
-    const done = this.#begin(visit, { requestId, host, remoteAddress: from.address })
+    const done = this.#begin(visit, requestId, host, from.address)
     const refuse: Refuse = (error) => {
-      visit.response.once('close', () => done('refused', error))
+      visit.handler = { onClose: () => done('refused', error) }
       sendError(visit, error, requestId)
     }
     if ('status' in checked) {
@@ -164,8 +164,17 @@ export class HttpsEdge {
     const forward = (user?: string) => {
       const name = pathRouteKey(route.name, route.path ?? '')
       this.#options.telemetry.routeRequest(name)
+      // Here, and wherever a request passes, field by field: to spread objects takes ten times as long.
       const exchange: HttpExchange = new HttpExchange({
-        ...{ visit, checked, route, visitor, from, requestId, user, headerBytes, minUploadRate },
+        visit,
+        checked,
+        route,
+        visitor,
+        from,
+        requestId,
+        user,
+        headerBytes,
+        minUploadRate,
         publicPort: this.#options.publicPort(),
         responseTimeoutMs: route.responseTimeoutMs ?? this.#timeouts.responseMs,
         targets: this.#targets,
@@ -189,12 +198,10 @@ export class HttpsEdge {
     login: Promise<string | EdgeError>,
     { forward, refuse, done }: { forward: (user: string) => void; refuse: Refuse; done: Done },
   ): void {
-    const onClose = () => done('aborted')
-    visit.response.once('close', onClose)
+    visit.handler = { onClose: () => done('aborted') }
     login
       .then((user) => {
-        if (visit.response.destroyed) return
-        visit.response.off('close', onClose)
+        if (visit.isClosed) return
         if (typeof user === 'string') forward(user)
         else refuse(user)
       })
@@ -202,14 +209,23 @@ export class HttpsEdge {
   }
 
   /** What it gives ends the request, and makes its access line. */
-  #begin(visit: Visit, arrival: Pick<Arrival, 'requestId' | 'host' | 'remoteAddress'>): Done {
+  #begin(visit: Visit, requestId: string, host: string, remoteAddress: string): Done {
     const { head, protocol: http } = visit
     const { method, url: target, rawHeaders } = head
-    const end = this.#accessLog.begin({ ...arrival, http, method, target, rawHeaders })
+    const arrival = { requestId, host, remoteAddress, http, method, target, rawHeaders }
+    const end = this.#accessLog.begin(arrival)
     return (outcome, error, whereTo) => {
-      const { bytesIn, bytesOut } = visit
-      const status = outcome === 'switched' ? 101 : visit.status
-      end({ outcome, status, code: error?.code, bytesIn, bytesOut, ...whereTo })
+      end({
+        outcome,
+        status: outcome === 'switched' ? 101 : visit.status,
+        code: error?.code,
+        bytesIn: visit.bytesIn,
+        bytesOut: visit.bytesOut,
+        name: whereTo?.name,
+        session: whereTo?.session,
+        agent: whereTo?.agent,
+        answer: whereTo?.answer,
+      })
       visit.done()
     }
   }

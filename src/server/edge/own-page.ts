@@ -16,7 +16,7 @@ export const wordOnly: OwnPages = (visit, { requestId, onDone }) => {
   const { method, url } = visit.head
   const isAsked = (method === 'GET' || method === 'HEAD') && url.split('?', 1)[0] === '/'
   const error = isAsked ? undefined : edgeErrors.notFound
-  visit.response.once('close', () => onDone(error ? 'refused' : 'whole', error))
+  visit.handler = { onClose: () => onDone(error ? 'refused' : 'whole', error) }
   if (error) {
     sendError(visit, error, requestId)
     return
@@ -27,7 +27,7 @@ export const wordOnly: OwnPages = (visit, { requestId, onDone }) => {
     ...['X-Content-Type-Options', 'nosniff'],
   ]
   visit.respond({ status: 200, lines })
-  if (method !== 'HEAD') visit.response.write(words)
+  if (method !== 'HEAD') visit.write(Buffer.from(words))
   visit.end()
 }
 

@@ -4,7 +4,7 @@
  * anybody else such lines are dropped (`headers.ts`).
  */
 
-import { isIP, isIPv6 } from 'node:net'
+import { isIP } from 'node:net'
 import { canonicalHostname } from '../../net/hostname.ts'
 import { valuesOf } from './headers.ts'
 
@@ -55,14 +55,19 @@ export function provenanceOf(
 export function forwardedLines(from: Provenance, host: string, port: number): string[] {
   const { chain, proto = 'https' } = from
   const shownHost = from.host ?? host
-  const elements = chain.map((address) => `for=${nodeOf(address)}`)
-  const last = `${elements.pop()};host=${quotedIfNeeded(shownHost)};proto=${proto}`
+  const elements = chain.map((address) => `for=${nodeOf(address)}`).join(', ')
+  const forwarded = `${elements};host=${quotedIfNeeded(shownHost)};proto=${proto}`
   return [
-    ...['X-Forwarded-For', chain.join(', ')],
-    ...['X-Forwarded-Proto', proto],
-    ...['X-Forwarded-Host', shownHost],
-    ...['X-Forwarded-Port', from.port ?? String(port)],
-    ...['Forwarded', [...elements, last].join(', ')],
+    'X-Forwarded-For',
+    chain.join(', '),
+    'X-Forwarded-Proto',
+    proto,
+    'X-Forwarded-Host',
+    shownHost,
+    'X-Forwarded-Port',
+    from.port ?? String(port),
+    'Forwarded',
+    forwarded,
   ]
 }
 
@@ -92,7 +97,7 @@ function addressOf(node: string): string | undefined {
 /** RFC 7239 §6: an IPv6 address in brackets, and so in quotes; what is gone has no address any more. */
 function nodeOf(address: string): string {
   if (address === '') return 'unknown'
-  return isIPv6(address) ? `"[${address}]"` : address
+  return address.includes(':') ? `"[${address}]"` : address
 }
 
 function quotedIfNeeded(host: string): string {

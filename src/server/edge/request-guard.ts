@@ -1,10 +1,11 @@
 /*
- * What Node's parser lets through, and we do not (tried on Node 20): two Host lines, a Host that is
- * none, a target that names another host, `#` in the target, HTTP/1.0 with chunks, HTTP/2.0; and header lines
- * beyond what is visible, unless `maxHeadersCount` is 0. Two readers of such a message may disagree
- * about where it is meant to go or where it ends, so it goes nowhere.
+ * What is well-formed, and all the same not clear: two Host lines, a Host that is none, a target that
+ * names another host, `#` in the target, a length and chunks, HTTP/1.0 with chunks. Two readers of such
+ * a message may disagree about where it is meant to go or where it ends, so it goes nowhere.
  */
 
+import { requestFraming } from '../../http1/framing.ts'
+import { methodForm } from '../../http1/head.ts'
 import { canonicalHostname } from '../../net/hostname.ts'
 import { type EdgeError, edgeErrors } from './error-page.ts'
 import { type Framing, valuesOf } from './headers.ts'
@@ -40,10 +41,11 @@ export function checkRequest(
   if (rawHeaders.length > 2 * headerLines) return edgeErrors.headerTooLarge
   if (method === 'CONNECT') return edgeErrors.methodRefused
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return edgeErrors.badRequest
+  if (!methodForm.test(method)) return edgeErrors.badRequest
 
   const hosts = valuesOf(rawHeaders, 'host')
   const hostText = hosts[0] ?? ''
-  const host = canonicalHostname(hostText)
+  const host = hostText === serverName ? serverName : canonicalHostname(hostText)
   if (hosts.length !== 1 || host === undefined) return edgeErrors.badHost
   const target = originForm(method, url, host)
   const framing = framingOf(request)
@@ -66,14 +68,9 @@ function originForm(method: string, url: string, host: string): string | undefin
 }
 
 function framingOf({ rawHeaders, httpVersion, method }: RequestHead): Framing | undefined {
-  const encodings = valuesOf(rawHeaders, 'transfer-encoding')
-  const lengths = valuesOf(rawHeaders, 'content-length')
-  if (encodings.length > 0) {
-    const isPlain = encodings.length === 1 && encodings[0]?.toLowerCase() === 'chunked'
-    return isPlain && lengths.length === 0 && httpVersion === '1.1' ? 'chunked' : undefined
-  }
-  if (lengths.length > 1) return undefined
-  if (lengths.length === 1) return /^[0-9]+$/.test(lengths[0] ?? '') ? 'length' : undefined
+  const kind = requestFraming(rawHeaders, httpVersion)?.kind
+  if (kind !== 'none') return kind
+  if (valuesOf(rawHeaders, 'content-length').length > 0) return 'length'
   return usuallyBodyless.has(method) ? 'none' : 'empty'
 }
 

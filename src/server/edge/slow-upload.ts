@@ -14,10 +14,13 @@ export interface SlowUploadOptions {
 /**
  * Tells, once, when a visitor sends a body of known length so slowly that it must be on purpose: such
  * requests keep a place at the target for hours, with hardly a byte. Bodies without a length may be streams of
- * events, and have only the idle time.
+ * events, and have only the idle time. What it gives ends the watch.
  */
-export function watchUpload(visit: Visit, { minRate, isHeldUp, onSlow }: SlowUploadOptions): void {
-  if (minRate === 0) return
+export function watchUpload(
+  visit: Pick<Visit, 'bytesIn'>,
+  { minRate, isHeldUp, onSlow }: SlowUploadOptions,
+): () => void {
+  if (minRate === 0) return () => {}
   const enough = (minRate * windowMs) / 1000
   let bytesBefore = visit.bytesIn
   const timer = setInterval(() => {
@@ -27,6 +30,5 @@ export function watchUpload(visit: Visit, { minRate, isHeldUp, onSlow }: SlowUpl
     clearInterval(timer)
     onSlow()
   }, windowMs)
-  visit.body.once('end', () => clearInterval(timer))
-  visit.response.once('close', () => clearInterval(timer))
+  return () => clearInterval(timer)
 }

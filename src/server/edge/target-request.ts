@@ -1,5 +1,5 @@
-import type { Duplex, Readable, Writable } from 'node:stream'
-import type { Destination } from './upstream-pool.ts'
+import type { Duplex } from 'node:stream'
+import type { Route, Visitor } from '../upstream.ts'
 
 /** What a target is asked. */
 export interface TargetHead {
@@ -8,6 +8,12 @@ export interface TargetHead {
   /** As for HTTP/1.1, a flat list. */
   readonly lines: readonly string[]
   readonly hasUpload: boolean
+}
+
+export interface Destination {
+  readonly route: Route
+  /** Whose request opens the stream, if one must be opened. */
+  readonly visitor: Visitor
 }
 
 export interface TargetOptions extends Destination {
@@ -19,12 +25,18 @@ export interface TargetOptions extends Destination {
   readonly isRepeatable: boolean
 }
 
-/** A request on its way to a target: HTTP/1.1 and HTTP/2 alike. Its listener hears nothing after `destroy`. */
+/** A request on its way to a target: HTTP/1.1 and HTTP/2 alike. Its listener hears nothing before `start` and after `destroy`. */
 export interface TargetRequest {
-  /** Where the request's body goes. */
-  readonly body: Writable
+  start(): void
+  /** Of the request's body, after `onReady`. False: better no more before `onTargetDrain`. */
+  write(piece: Buffer): boolean
+  /** Whether the target is behind with reading. */
+  readonly isHeldUp: boolean
   /** Nothing more of the request to come. */
   end(trailers: readonly [string, string][]): void
+  /** No more of the answer, but for what is there already, until `resume`. */
+  pause(): void
+  resume(): void
   /** Given up; also harmless once the answer is complete. */
   destroy(): void
 }
@@ -36,10 +48,16 @@ export interface TargetListener {
   onHints(links: string[]): void
   /** The request's body may be sent. Not called where the stream failed before that. */
   onReady(): void
+  /** The target takes more of the body again. */
+  onTargetDrain(): void
   onAnswer(answer: TargetAnswer): void
+  /** Of the answer's body. */
+  onBody(piece: Buffer): void
+  /** The answer has ended, and is whole. */
+  onBodyEnd(rawTrailers: readonly string[]): void
   /** It agreed to the protocol that was asked for; the stream is the caller's, with all that came behind the head. */
   onSwitch(answer: AnswerHead, stream: Duplex): void
-  /** There will be no answer; or, after one, no more of it, unless it is whole. */
+  /** There will be no answer; or, after one, no more of it. */
   onFailure(error: NodeJS.ErrnoException, what: Repeatability): void
 }
 
@@ -56,13 +74,7 @@ export interface AnswerHead {
 }
 
 export interface TargetAnswer extends AnswerHead {
-  /** Nothing follows the head: `body` is empty. */
+  /** Nothing follows the head, not even an empty body. */
   readonly isAll: boolean
-  /** Ends with the answer, also with one that was cut short. */
-  readonly body: Readable
-  /** Whether the end of `body` was the end of the answer; known then. */
-  readonly isWhole: boolean
   readonly mayHaveTrailers: boolean
-  /** Known at the end of `body`. */
-  readonly rawTrailers: readonly string[]
 }

@@ -26,6 +26,8 @@ export interface VisitServerOptions {
   /** Bytes of one request's header block. */
   readonly headerBytes: number
   readonly timeouts: VisitTimeouts
+  /** One request a connection. */
+  readonly isSingle?: boolean
   /** Serves a request, and calls its `done`. Never throws. */
   readonly serve: (visit: Visit, origin: Origin) => void
   /** Told of what was refused because it could not be read, and by what id its visitor was told. */

@@ -106,9 +106,14 @@ function bounded(lines: readonly string[]): readonly string[] {
   let length = 0
   for (let index = 0; index < lines.length; index += 1) {
     length += (lines[index] as string).length
-    if (length > longestHeader) return lines.slice(0, index - (index % 2))
+    if (length > longestHeader) return lines.slice(0, index - (index % 2)).map(detached)
   }
   return lines
+}
+
+/** A text of its own: a part of a longer one keeps all of that alive. */
+function detached(text: string): string {
+  return Buffer.from(text).toString()
 }
 
 function matches(record: RequestRecord, { host, status, text }: RequestFilter): boolean {

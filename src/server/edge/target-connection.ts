@@ -1,0 +1,112 @@
+import type { Duplex } from 'node:stream'
+import { Outbox } from '../../net/outbox.ts'
+import type { Route } from '../upstream.ts'
+import type { UpstreamPool } from './upstream-pool.ts'
+
+/** Who has a connection for one request, and is told what comes on it. */
+export interface TargetUser {
+  onData(chunk: Buffer): void
+  onEnd(): void
+  onDrain(): void
+  /** After `onEnd`, too. */
+  onClose(error: Error | undefined): void
+}
+
+/**
+ * An upstream stream that HTTP/1.1 is spoken on, for one request after the other. What comes while there
+ * is none would be the beginning of the next visitor's response (CVE-2026-48931), and ends it.
+ */
+export class TargetConnection {
+  readonly route: Route
+  readonly outbox: Outbox
+  readonly #stream: Duplex
+  readonly #pool: UpstreamPool
+  #user: TargetUser | undefined
+  #isPaused = false
+  #idleSinceMs = 0
+  /** Whether there were requests before this one. */
+  isReused = false
+
+  constructor(stream: Duplex, route: Route, pool: UpstreamPool) {
+    this.route = route
+    this.outbox = new Outbox(stream)
+    this.#stream = stream
+    this.#pool = pool
+    stream.on('data', this.#onData)
+    stream.on('end', this.#onEnd)
+    stream.on('drain', this.#onDrain)
+    stream.on('error', () => {}) // its close says the same
+    stream.once('close', this.#onClose)
+  }
+
+  get idleMs(): number {
+    return performance.now() - this.#idleSinceMs
+  }
+
+  get isHeldUp(): boolean {
+    return this.#stream.writableNeedDrain
+  }
+
+  use(user: TargetUser): void {
+    this.#user = user
+  }
+
+  /** The request is over; the connection is good for the next. */
+  keep(): void {
+    this.#user = undefined
+    this.isReused = true
+    this.#idleSinceMs = performance.now()
+    this.resume() // the last answer may have left it paused
+    this.#pool.keep(this)
+  }
+
+  pause(): void {
+    this.#isPaused = true
+    this.#stream.pause()
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    this.#stream.resume()
+  }
+
+  /** The stream as it is, with what came of it already: what is spoken on it is no longer HTTP. */
+  handOver(rest: Buffer): Duplex {
+    const stream = this.#stream
+    stream.off('data', this.#onData).off('end', this.#onEnd).off('drain', this.#onDrain)
+    stream.off('close', this.#onClose).pause()
+    if (rest.length > 0) stream.unshift(rest)
+    return stream
+  }
+
+  /** Once the last request has gone. */
+  close(): void {
+    this.#user = undefined
+    this.#stream.end(() => this.#stream.destroy())
+  }
+
+  /** Reset, unless it has ended both ways. */
+  destroy(): void {
+    this.#user = undefined
+    this.#pool.forget(this)
+    this.#stream.destroy()
+  }
+
+  readonly #onData = (chunk: Buffer) => {
+    if (this.#user === undefined) this.destroy()
+    else this.#user.onData(chunk)
+  }
+
+  readonly #onEnd = () => {
+    if (this.#user === undefined) this.destroy()
+    else this.#user.onEnd()
+  }
+
+  readonly #onDrain = () => this.#user?.onDrain()
+
+  readonly #onClose = () => {
+    this.#pool.forget(this)
+    this.#user?.onClose(this.#stream.errored ?? undefined)
+  }
+}
