@@ -324,9 +324,12 @@ export class MuxStream extends Duplex implements FrameSource {
     this.#host.unreadBytes -= this.#receiveWindow.held
     this.#unread.clear()
     this.#unsent.clear()
-    const reason = error ?? new MuxError('MUX_SESSION_CLOSED', `stream ${this.id} was destroyed`)
-    this.#settleWrite(reason)
-    this.#settleFinal(reason)
+    // Mostly nobody waits, and an error that nobody sees costs its stack trace all the same.
+    if (this.#onWritten !== undefined || this.#onFinal !== undefined) {
+      const reason = error ?? new MuxError('MUX_SESSION_CLOSED', `stream ${this.id} was destroyed`)
+      this.#settleWrite(reason)
+      this.#settleFinal(reason)
+    }
     callback(error)
   }
 
