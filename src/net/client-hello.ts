@@ -152,8 +152,10 @@ class Cursor {
   }
 
   number(size: 1 | 2): number {
-    const bytes = this.take(size)
-    return bytes.length === 0 ? 0 : bytes.readUIntBE(0, size)
+    const at = this.#at
+    if (!this.#skip(size)) return 0
+    const first = this.#bytes[at] as number
+    return size === 1 ? first : (first << 8) | (this.#bytes[at + 1] as number)
   }
 
   vector(lengthSize: 1 | 2): Buffer {
@@ -161,13 +163,14 @@ class Cursor {
   }
 
   take(length: number): Buffer {
-    const from = this.#at
-    if (length <= this.left) {
-      this.#at += length
-    } else {
-      this.#isShort = true
-      this.#at = this.#bytes.length
-    }
-    return this.#isShort ? NOTHING : this.#bytes.subarray(from, this.#at)
+    const at = this.#at
+    return this.#skip(length) ? this.#bytes.subarray(at, this.#at) : NOTHING
+  }
+
+  /** Says whether there were so many, now and before. */
+  #skip(length: number): boolean {
+    if (length > this.left) this.#isShort = true
+    this.#at = this.#isShort ? this.#bytes.length : this.#at + length
+    return !this.#isShort
   }
 }

@@ -1,4 +1,4 @@
-import { isIPv4, isIPv6 } from 'node:net'
+import { isIP } from 'node:net'
 
 /** The two ends of a visitor's connection, as the gateway's socket names them. */
 export interface Addresses {
@@ -9,10 +9,8 @@ export interface Addresses {
 }
 
 /** Whether an address pair can be written down: a socket that is gone has none. */
-export function hasAddresses(addresses: Addresses): boolean {
-  return [addresses.remoteAddress, addresses.localAddress].every(
-    (text) => isIPv4(text) || isIPv6(text),
-  )
+export function hasAddresses({ remoteAddress, localAddress }: Addresses): boolean {
+  return isIP(remoteAddress) !== 0 && isIP(localAddress) !== 0
 }
 
 /**
@@ -33,18 +31,19 @@ export function addressPair(addresses: Addresses): {
 /** An address that `hasAddresses` let through as 16 bytes; IPv4 in its mapped form (RFC 4291 §2.5.5.2). */
 export function addressBytes(text: string): Buffer {
   const bytes = Buffer.alloc(16)
-  text = text.replace(/%.*$/s, '')
-  const tail = text.slice(text.lastIndexOf(':') + 1)
-  if (isIPv4(text)) text = `::ffff:${text}`
-  if (isIPv4(tail)) {
-    const [a = 0, b = 0, c = 0, d = 0] = tail.split('.').map(Number)
-    const groups = `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`
-    text = text.slice(0, -tail.length) + groups
-  }
-  const [left = '', right] = text.split('::')
+  const [address = ''] = text.split('%', 1)
+  const tail = address.slice(address.lastIndexOf(':') + 1)
+  const isDotted = tail.includes('.')
+  if (tail === address) bytes.writeUInt16BE(0xffff, 10)
+  else writeHex(bytes, isDotted ? `${address.slice(0, -tail.length)}0:0` : address)
+  if (isDotted) bytes.set(tail.split('.').map(Number), 12)
+  return bytes
+}
+
+function writeHex(bytes: Buffer, address: string): void {
+  const [left = '', right] = address.split('::')
   writeGroups(bytes, 0, left)
   if (right) writeGroups(bytes, 16 - 2 * right.split(':').length, right)
-  return bytes
 }
 
 function writeGroups(bytes: Buffer, offset: number, groups: string): void {

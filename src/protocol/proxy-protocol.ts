@@ -17,6 +17,7 @@ export const signature = Buffer.from('0d0a0d0a000d0a515549540a', 'hex')
 export const proxyHeaderLimitBytes = 536
 
 const headBytes = 16
+const tlvHeadBytes = 3
 
 const Command = {
   Local: 0x20, // nobody is forwarded: the sender speaks for itself
@@ -44,18 +45,23 @@ export interface ProxyHeader {
  * listener sees it) goes out as IPv4 if both ends are; a zone (`%eth0`) is left out.
  * @throws ProtocolError PROTOCOL_BAD_PREAMBLE when it does not fit into 536 bytes, or an address is none.
  */
-export function encodeProxyHeader(header: ProxyHeader): Buffer {
-  if (header.addresses === undefined) return join(Command.Local, Family.Unspecified, [])
-  const { addresses, authority } = header
+export function encodeProxyHeader({ addresses, authority }: ProxyHeader): Buffer {
+  if (addresses === undefined) return emptyHeader(Command.Local, Family.Unspecified, 0)
   if (!hasAddresses(addresses)) throw badHeader('an address is no IP address')
   const { isIPv4, source, destination } = addressPair(addresses)
-  return join(Command.Proxy, isIPv4 ? Family.Tcp4 : Family.Tcp6, [
-    source,
-    destination,
-    uint16(addresses.remotePort),
-    uint16(addresses.localPort),
-    ...(authority === undefined ? [] : [tlv(Tlv.Authority, Buffer.from(authority))]),
-  ])
+  const name = authority === undefined ? undefined : Buffer.from(authority)
+  const bodyBytes = 2 * source.length + 4 + (name === undefined ? 0 : tlvHeadBytes + name.length)
+  const bytes = emptyHeader(Command.Proxy, isIPv4 ? Family.Tcp4 : Family.Tcp6, bodyBytes)
+  let at = headBytes
+  at += source.copy(bytes, at)
+  at += destination.copy(bytes, at)
+  at = bytes.writeUInt16BE(addresses.remotePort, at)
+  at = bytes.writeUInt16BE(addresses.localPort, at)
+  if (name === undefined) return bytes
+  at = bytes.writeUInt8(Tlv.Authority, at)
+  at = bytes.writeUInt16BE(name.length, at)
+  name.copy(bytes, at)
+  return bytes
 }
 
 /**
@@ -126,13 +132,13 @@ function decodeBody(family: number | undefined, body: Buffer): ProxyHeader {
 function decodeAuthority(tlvs: Buffer): string | undefined {
   let authority: string | undefined
   for (let start = 0; start < tlvs.length; ) {
-    if (tlvs.length - start < 3) throw badHeader('it ends within a TLV')
-    const end = start + 3 + tlvs.readUInt16BE(start + 1)
+    if (tlvs.length - start < tlvHeadBytes) throw badHeader('it ends within a TLV')
+    const end = start + tlvHeadBytes + tlvs.readUInt16BE(start + 1)
     if (end > tlvs.length) throw badHeader('a TLV is longer than the header it is in')
     if (tlvs[start] === Tlv.Authority) {
       // Of two names one reader would take the first and another the last.
       if (authority !== undefined) throw badHeader('it has two authorities')
-      authority = tlvs.toString('utf8', start + 3, end)
+      authority = tlvs.toString('utf8', start + tlvHeadBytes, end)
     }
     start = end
   }
@@ -143,20 +149,17 @@ function isKnownFamily(family: number): boolean {
   return family === Family.Tcp4 || family === Family.Tcp6 || family === Family.Unspecified
 }
 
-function join(command: number, family: number, body: readonly Buffer[]): Buffer {
-  const length = body.reduce((sum, part) => sum + part.length, 0)
-  if (headBytes + length > proxyHeaderLimitBytes) {
-    throw badHeader(`it would be ${headBytes + length} bytes long, more than 536`)
+/** With room for so many bytes behind its head. */
+function emptyHeader(command: number, family: number, bodyBytes: number): Buffer {
+  const bytes = Buffer.alloc(headBytes + bodyBytes)
+  if (bytes.length > proxyHeaderLimitBytes) {
+    throw badHeader(`it would be ${bytes.length} bytes long, more than ${proxyHeaderLimitBytes}`)
   }
-  return Buffer.concat([signature, Buffer.from([command, family]), uint16(length), ...body])
-}
-
-function tlv(type: number, value: Buffer): Buffer {
-  return Buffer.concat([Buffer.from([type]), uint16(value.length), value])
-}
-
-function uint16(value: number): Buffer {
-  return Buffer.from([value >> 8, value & 0xff])
+  signature.copy(bytes)
+  bytes.writeUInt8(command, 12)
+  bytes.writeUInt8(family, 13)
+  bytes.writeUInt16BE(bodyBytes, 14)
+  return bytes
 }
 
 function hex(byte: number): string {
