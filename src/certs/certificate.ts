@@ -73,13 +73,13 @@ export function isValidAt(certificate: Certificate, nowMs: number): boolean {
 
 /**
  * When to replace it: with a third of its lifetime left, or half where that is under ten days
- * (what Let's Encrypt recommends). Up to a twentieth later, by the hostname, so that names which
+ * (what Let's Encrypt recommends). Up to a twentieth later, by the hostname's jitter, so that names which
  * came together do not all come back together. Nothing here assumes 90 days.
  */
-export function renewAtMs(certificate: Certificate, hostname: string): number {
+export function renewAtMs(certificate: Certificate, jitter: number): number {
   const lifetimeMs = certificate.notAfterMs - certificate.notBeforeMs
   const left = lifetimeMs < TEN_DAYS_MS ? lifetimeMs / 2 : lifetimeMs / 3
-  return certificate.notAfterMs - left + (jitterOf(hostname) * lifetimeMs) / 20
+  return certificate.notAfterMs - left + (jitter * lifetimeMs) / 20
 }
 
 /** From 0 to 1, always the same for a hostname. */

@@ -14,7 +14,8 @@ export class Renewals {
   }
 
   isDue(name: string, certificate: Certificate, nowMs: number): boolean {
-    return nowMs >= this.renewAtMs(name, certificate)
+    // Every handshake asks, and the jitter is a hash: not as long as none could make it due.
+    return nowMs >= this.#renewAtMs(certificate, 0) && nowMs >= this.renewAtMs(name, certificate)
   }
 
   /** Asks the issuer, where it has something to say and it is time. Never rejects. */
@@ -33,10 +34,14 @@ export class Renewals {
   }
 
   renewAtMs(name: string, certificate: Certificate): number {
+    return this.#renewAtMs(certificate, jitterOf(name))
+  }
+
+  #renewAtMs(certificate: Certificate, jitter: number): number {
     const window = this.#asked.get(certificate)?.window
-    if (window === undefined) return renewAtMs(certificate, name)
+    if (window === undefined) return renewAtMs(certificate, jitter)
     // RFC 9773 §4.2 has it random; by the name it is the same after a restart.
-    const withinMs = window.startMs + jitterOf(name) * (window.endMs - window.startMs)
+    const withinMs = window.startMs + jitter * (window.endMs - window.startMs)
     const { notBeforeMs, notAfterMs } = certificate
     // Whatever is suggested, not when it is too late.
     return Math.min(withinMs, notAfterMs - (notAfterMs - notBeforeMs) / 10)

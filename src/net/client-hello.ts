@@ -10,7 +10,13 @@ export type ClientHello =
   | { readonly kind: 'partial' }
   | { readonly kind: 'not-tls' }
   | { readonly kind: 'malformed'; readonly reason: string }
-  | { readonly kind: 'hello'; readonly serverName?: string; readonly alpn: readonly string[] }
+  | Hello
+
+export interface Hello {
+  readonly kind: 'hello'
+  readonly serverName?: string
+  readonly alpn: readonly string[]
+}
 
 /**
  * Reads a TLS ClientHello (RFC 8446 §4.1.2, the same since TLS 1.0), also one that is spread over

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Logger } from '../log.ts'
-import { createTlsAcceptor } from '../transport/tls-acceptor.ts'
+import { TlsAcceptor } from '../transport/tls-acceptor.ts'
 import type { CertificateSource } from './certificate-source.ts'
 import type { Connections } from './edge/connections.ts'
 import { LimitedLog } from './edge/limited-log.ts'
@@ -25,7 +25,7 @@ export function createAgentPort(options: AgentPortOptions): Server {
   const { certificates, gatewayHost, tunnelHost, tunnels, connections, log } = options
   const failures = new LimitedLog(log, 'info', 'TLS handshake failed')
   const remoteAddressOf = (socket: Socket) => connections.visitorOf(socket).remoteAddress
-  const acceptor = createTlsAcceptor({
+  const acceptor = new TlsAcceptor({
     // An agent that skips verification may ask for any name: that is no reason to make a certificate.
     certificateFor: async (name) => {
       const isOurs = name === tunnelHost || name === gatewayHost

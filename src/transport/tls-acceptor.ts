@@ -8,7 +8,7 @@
 import { constants } from 'node:crypto'
 import { Server, type Socket } from 'node:net'
 import * as tls from 'node:tls'
-import { type ClientHello, readClientHello } from '../net/client-hello.ts'
+import { type ClientHello, type Hello, readClientHello } from '../net/client-hello.ts'
 import { canonicalHostname } from '../net/hostname.ts'
 import { peek } from '../net/peek.ts'
 import { TransportError, type TransportErrorCode } from './errors.ts'
@@ -44,53 +44,63 @@ export interface KeyAndChain {
 
 /**
  * A server that completes TLS handshakes (1.2 or better). It listens where its owner tells it to, or
- * takes connections accepted elsewhere: `emit('connection', socket)`, with all that was read of the
- * socket unshifted, and `allowHalfOpen` set where half-closed connections are to survive. Closing it
- * accepts no more; handshakes in progress end by themselves, at their deadlines at the latest.
+ * takes connections accepted elsewhere: by `emit('connection', socket)`, or by `accept`, with all that was
+ * read of the socket unshifted, and `allowHalfOpen` set where half-closed connections are to survive.
+ * Closing it accepts no more; handshakes in progress end by themselves, at their deadlines at the latest.
  */
-export function createTlsAcceptor(options: TlsAcceptorOptions): Server {
-  const servers = new NamedServers(options)
-  const acceptor = new Server({ allowHalfOpen: true, noDelay: true })
-  acceptor.on('connection', (socket: Socket) => {
-    const remoteAddress = addressOf(socket, options)
+export class TlsAcceptor extends Server {
+  readonly #options: TlsAcceptorOptions
+  readonly #servers: NamedServers
+
+  constructor(options: TlsAcceptorOptions) {
+    super({ allowHalfOpen: true, noDelay: true })
+    this.#options = options
+    this.#servers = new NamedServers(options)
+    this.on('connection', (socket: Socket) => this.accept(socket))
+  }
+
+  /** `hello`: what the connection begins with, where that is known already. */
+  accept(socket: Socket, hello?: Hello): void {
+    const remoteAddress = addressOf(socket, this.#options)
     // Nobody else listens while we wait for a certificate.
     socket.on('error', () => {})
-    accept(socket, servers, options).catch((error) => {
+    this.#handshake(socket, hello).catch((error) => {
       if (error instanceof Refusal) socket.end(error.alert, () => socket.destroy())
       else socket.destroy()
-      options.onError(toTransportError(error), remoteAddress)
+      this.#options.onError(toTransportError(error), remoteAddress)
     })
-  })
-  return acceptor
-}
+  }
 
-async function accept(
-  socket: Socket,
-  servers: NamedServers,
-  options: TlsAcceptorOptions,
-): Promise<void> {
-  const timeoutMs = options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS
-  const limits = { limitBytes: HELLO_LIMIT_BYTES, timeoutMs }
-  const hello = await peek(socket, wholeHello, limits)
-  if (hello.kind !== 'hello') {
+  async #handshake(socket: Socket, known: Hello | undefined): Promise<void> {
+    const { defaultName } = this.#options
+    const { serverName = defaultName } = known ?? (await this.#readHello(socket))
+    const hostname = asked(serverName)
+    const server = await this.#serverFor(hostname)
+    if (server === undefined) {
+      const text = `no certificate for ${hostname}, and none may be made`
+      throw new Refusal(UNRECOGNIZED_NAME, 'TRANSPORT_NAME_UNKNOWN', text)
+    }
+    // Whoever has gone meanwhile did not fail: the wait was ours.
+    if (!socket.destroyed) server.emit('connection', socket)
+  }
+
+  async #readHello(socket: Socket): Promise<Hello> {
+    const timeoutMs = this.#options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS
+    const hello = await peek(socket, wholeHello, { limitBytes: HELLO_LIMIT_BYTES, timeoutMs })
+    if (hello.kind === 'hello') return hello
     const problem = hello.kind === 'malformed' ? `malformed ClientHello: ${hello.reason}` : 'no TLS'
     throw new TransportError('TRANSPORT_HANDSHAKE_FAILED', problem)
   }
-  const hostname = asked(hello.serverName ?? options.defaultName)
-  let server: tls.Server | undefined
-  try {
-    const pair = await options.certificateFor(hostname)
-    server = pair && servers.get(hostname, pair)
-  } catch (cause) {
-    const text = `no certificate for ${hostname}: ${message(cause)}`
-    throw new Refusal(INTERNAL_ERROR, 'TRANSPORT_NO_CERTIFICATE', text, cause)
+
+  async #serverFor(hostname: string): Promise<tls.Server | undefined> {
+    try {
+      const pair = await this.#options.certificateFor(hostname)
+      return pair && this.#servers.get(hostname, pair)
+    } catch (cause) {
+      const text = `no certificate for ${hostname}: ${message(cause)}`
+      throw new Refusal(INTERNAL_ERROR, 'TRANSPORT_NO_CERTIFICATE', text, cause)
+    }
   }
-  if (server === undefined) {
-    const text = `no certificate for ${hostname}, and none may be made`
-    throw new Refusal(UNRECOGNIZED_NAME, 'TRANSPORT_NAME_UNKNOWN', text)
-  }
-  // Whoever has gone meanwhile did not fail: the wait was ours.
-  if (!socket.destroyed) server.emit('connection', socket)
 }
 
 function wholeHello(bytes: Buffer): Exclude<ClientHello, { kind: 'partial' }> | undefined {

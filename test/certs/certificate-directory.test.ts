@@ -1,7 +1,7 @@
 import { mkdirSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { readCertificate, renewAtMs, splitPem } from '../../src/certs/certificate.ts'
+import { jitterOf, readCertificate, renewAtMs, splitPem } from '../../src/certs/certificate.ts'
 import { CertificateDirectory } from '../../src/certs/certificate-directory.ts'
 import { opensslPair, RecordingLog } from './support.ts'
 
@@ -61,7 +61,7 @@ t.test('a key and chain are read', async (t) => {
     const fractionAt = (days: number, hostname: string) => {
       const [notBeforeMs, notAfterMs] = [0, days * DAY_MS]
       const certificate = { key, chain, names: [hostname], notBeforeMs, notAfterMs }
-      return renewAtMs(certificate, hostname) / notAfterMs
+      return renewAtMs(certificate, jitterOf(hostname)) / notAfterMs
     }
     for (let i = 0; i < 100; i += 1) {
       const long = fractionAt(45, `${i}.test`)

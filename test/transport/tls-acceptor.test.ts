@@ -8,7 +8,7 @@ import type { KeyAndChain } from '../../src/certs/issuer.ts'
 import { readClientHello } from '../../src/net/client-hello.ts'
 import { peek } from '../../src/net/peek.ts'
 import type { TransportError } from '../../src/transport/errors.ts'
-import { createTlsAcceptor, type TlsAcceptorOptions } from '../../src/transport/tls-acceptor.ts'
+import { TlsAcceptor, type TlsAcceptorOptions } from '../../src/transport/tls-acceptor.ts'
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} }
 const issuer = await DevelopmentIssuer.load({ directory: t.testdir(), log: quiet })
@@ -22,7 +22,7 @@ async function accepting(t: Test, options: Partial<TlsAcceptorOptions> = {}) {
   const errors: TransportError[] = []
   const connected: { socket: tls.TLSSocket; hostname: string }[] = []
   let onError = (_: TransportError) => {}
-  const acceptor = createTlsAcceptor({
+  const acceptor = new TlsAcceptor({
     certificateFor: async (hostname) => {
       asked.push(hostname)
       return pairs.get(hostname)

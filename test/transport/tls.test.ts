@@ -7,7 +7,7 @@ import { DevelopmentIssuer } from '../../src/certs/development-issuer.ts'
 import type { KeyAndChain } from '../../src/certs/issuer.ts'
 import { TransportError } from '../../src/transport/errors.ts'
 import { type DialTlsOptions, dialTls } from '../../src/transport/tls.ts'
-import { createTlsAcceptor } from '../../src/transport/tls-acceptor.ts'
+import { TlsAcceptor } from '../../src/transport/tls-acceptor.ts'
 import { enterClock } from '../certs/support.ts'
 import { listening } from '../support/listening.ts'
 
@@ -155,7 +155,7 @@ t.test('a connection that does not come about', async (t) => {
       [() => Promise.reject(new Error('x')), /failed to show a certificate for localhost/],
     ] as const) {
       const nothing = { onConnection() {}, onError() {}, defaultName: 'localhost' }
-      const port = await listening(t, createTlsAcceptor({ ...nothing, certificateFor }))
+      const port = await listening(t, new TlsAcceptor({ ...nothing, certificateFor }))
       await failure(t, dial({ port }), 'TRANSPORT_DIAL_FAILED', message)
     }
   })

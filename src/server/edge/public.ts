@@ -1,12 +1,12 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Logger } from '../../log.ts'
-import type { ClientHello } from '../../net/client-hello.ts'
+import type { Hello } from '../../net/client-hello.ts'
 import { canonicalHostname } from '../../net/hostname.ts'
 import { peek } from '../../net/peek.ts'
 import { reset } from '../../net/reset.ts'
 import type { Registry } from '../../registry/registry.ts'
-import { createTlsAcceptor } from '../../transport/tls-acceptor.ts'
+import { TlsAcceptor } from '../../transport/tls-acceptor.ts'
 import { agentProtocol } from '../agent-port.ts'
 import type { CertificateSource, ChallengeSource } from '../certificate-source.ts'
 import { sshName } from '../claims.ts'
@@ -67,10 +67,10 @@ export function createPublicPort(options: PublicOptions): Server {
 class PublicPort {
   readonly server = createServer(visitorSocketOptions, (socket) => this.#receive(socket))
   readonly #options: PublicOptions
-  readonly #http: Server
-  readonly #tcp: Server
-  readonly #tcpWithAlpn: Server
-  readonly #challenge: Server
+  readonly #http: TlsAcceptor
+  readonly #tcp: TlsAcceptor
+  readonly #tcpWithAlpn: TlsAcceptor
+  readonly #challenge: TlsAcceptor
   readonly #notServed: LimitedLog
 
   constructor(options: PublicOptions) {
@@ -86,19 +86,19 @@ class PublicPort {
     }
     const onConnection = (socket: TLSSocket, name: string) => this.#forwardTcp(socket, name)
     this.#options = options
-    this.#http = createTlsAcceptor({
+    this.#http = new TlsAcceptor({
       ...tls,
       alpn: (_name, offered) => https.chooseProtocol(offered),
       onConnection: (socket, name) => https.accept(socket, name, connections.visitorOf(socket)),
     })
-    this.#tcp = createTlsAcceptor({ ...tls, onConnection })
-    this.#tcpWithAlpn = createTlsAcceptor({
+    this.#tcp = new TlsAcceptor({ ...tls, onConnection })
+    this.#tcpWithAlpn = new TlsAcceptor({
       ...tls,
       alpn: (name, offered) => registry.lookup(name)?.alpn?.find((own) => offered.includes(own)),
       onConnection,
     })
     // RFC 8737: all there is to say is in the certificate.
-    this.#challenge = createTlsAcceptor({
+    this.#challenge = new TlsAcceptor({
       ...tls,
       certificateFor: async (name) => challenges?.tlsAnswer(name),
       alpn: () => challengeProtocol,
@@ -133,13 +133,13 @@ class PublicPort {
     const route = name === undefined ? undefined : registry.lookup(name)
     const isChallenge = alpn.length === 1 && alpn[0] === challengeProtocol && route?.mode !== 'tls'
     if (isChallenge && name !== undefined && challenges?.tlsAnswer(name)) {
-      this.#challenge.emit('connection', socket)
+      this.#challenge.accept(socket, hello)
     } else if (isAgent) this.#handToAgents(socket)
     else if (route?.mode === 'tls') void tcp.forward(socket, route, visitor)
-    else if (route?.mode === 'tcp') this.#tcpDoor(route).emit('connection', socket)
-    else if (route?.mode === 'http' || name === gatewayHost) this.#http.emit('connection', socket)
+    else if (route?.mode === 'tcp') this.#tcpDoor(route).accept(socket, hello)
+    else if (route?.mode === 'http' || name === gatewayHost) this.#http.accept(socket, hello)
     else if (name !== undefined && (await this.#canShowPage(name, alpn))) {
-      this.#http.emit('connection', socket)
+      this.#http.accept(socket, hello)
     } else {
       this.#logNotServed(serverName, visitor)
       sayAndClose(socket, unrecognizedName)
@@ -153,7 +153,7 @@ class PublicPort {
   }
 
   /** ALPN is only answered where the tunnel says what its target speaks. */
-  #tcpDoor({ alpn }: Route): Server {
+  #tcpDoor({ alpn }: Route): TlsAcceptor {
     return alpn === undefined ? this.#tcp : this.#tcpWithAlpn
   }
 
@@ -195,8 +195,6 @@ class PublicPort {
 
 /** RFC 8737 §6.2 */
 const challengeProtocol = 'acme-tls/1'
-
-type Hello = Extract<ClientHello, { kind: 'hello' }>
 
 /** For the log: it is a stranger's text. */
 const longestName = 253

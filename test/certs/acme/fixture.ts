@@ -4,7 +4,7 @@ import type { Test } from 'tap'
 import { AcmeIssuer, type AcmeIssuerOptions } from '../../../src/certs/acme/acme-issuer.ts'
 import { Challenges } from '../../../src/certs/acme/challenges.ts'
 import { closeServer, listen } from '../../../src/net/listen.ts'
-import { createTlsAcceptor } from '../../../src/transport/tls-acceptor.ts'
+import { TlsAcceptor } from '../../../src/transport/tls-acceptor.ts'
 import { startAcmeProxy } from '../../support/acme-proxy.ts'
 import { type Pebble, type PebbleOptions, startPebble } from '../../support/pebble.ts'
 import { RecordingLog } from '../support.ts'
@@ -38,7 +38,7 @@ async function openDoors(t: Test, pebble: Pebble, challenges: Challenges) {
     const body = challenges.httpAnswer(host, token)
     response.writeHead(body ? 200 : 404, { connection: 'close' }).end(body)
   })
-  const tls = createTlsAcceptor({
+  const tls = new TlsAcceptor({
     certificateFor: async (name) => challenges.tlsAnswer(name),
     defaultName: 'none.test',
     alpn: (_name, offered) => offered.find((protocol) => protocol === 'acme-tls/1'),
