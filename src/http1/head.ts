@@ -82,8 +82,8 @@ function isBlank(code: number): boolean {
 
 /** A method that HTTP/1.1 can carry: those in use are in capitals, and `get` is GET to some readers only. */
 export const methodForm = /^[A-Z][A-Z-]{0,31}$/
-/** RFC 9112 §3, and bytes beyond ASCII, which browsers of old and many tools send as they are. */
-const requestLine = /^([A-Z][A-Z-]{0,31}) ([!-~\x80-\xff]+) HTTP\/1\.([01])$/
+/** RFC 9112 §3 */
+const requestLine = /^([A-Z][A-Z-]{0,31}) ([!-~]+) HTTP\/1\.([01])$/
 /** RFC 9112 §4; the space behind the code is often forgotten where there is no reason. */
 const statusLine = /^HTTP\/1\.([01]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*))?$/
 /** RFC 9110 §5.1 and §5.5 */

@@ -27,6 +27,8 @@ export class Http1TargetRequest implements TargetRequest, TargetUser, BodyListen
   readonly #method: string
   readonly #headerBytes: number
   readonly #isChunked: boolean
+  /** Of the upload, where its length was announced: more would be the next request, less would swallow it. */
+  #leftBytes: number
   readonly #heads: HeadReader
   #head: string
   #answer: Http1ResponseHead | undefined
@@ -49,6 +51,7 @@ export class Http1TargetRequest implements TargetRequest, TargetUser, BodyListen
     const keeping = valuesOf(lines, 'connection').length === 0 ? 'Connection: keep-alive\r\n' : ''
     this.#head = formatHead(`${method} ${path} HTTP/1.1`, lines, keeping)
     this.#isChunked = hasUpload && valuesOf(lines, 'transfer-encoding').length > 0
+    this.#leftBytes = hasUpload ? Number(valuesOf(lines, 'content-length')[0] ?? 0) : 0
     this.#listener = listener
     this.#method = method
     this.#headerBytes = options.headerBytes
@@ -68,7 +71,12 @@ export class Http1TargetRequest implements TargetRequest, TargetUser, BodyListen
   write(piece: Buffer): boolean {
     const { outbox } = this.#connection
     if (this.#isOver || piece.length === 0) return true
-    if (!this.#isChunked) return outbox.write(piece)
+    if (!this.#isChunked) {
+      this.#leftBytes -= piece.length
+      if (this.#leftBytes >= 0) return outbox.write(piece)
+      this.#fail(new Error('the upload is longer than announced'))
+      return true
+    }
     outbox.write(formatChunkSize(piece.length))
     outbox.write(piece)
     return outbox.write('\r\n')
@@ -80,6 +88,10 @@ export class Http1TargetRequest implements TargetRequest, TargetUser, BodyListen
 
   end(trailers: readonly [string, string][]): void {
     if (this.#isOver) return
+    if (!this.#isChunked && this.#leftBytes > 0) {
+      this.#fail(new Error('the upload is shorter than announced'))
+      return
+    }
     this.#hasEnded = true
     const { outbox } = this.#connection
     if (this.#isChunked) outbox.write(formatLastChunk(trailers.flat()))
@@ -209,4 +221,4 @@ export class Http1TargetRequest implements TargetRequest, TargetUser, BodyListen
 }
 
 /** What the parser takes in a request line. */
-const pathForm = /^[!-~\x80-\xff]+$/
+const pathForm = /^[!-~]+$/

@@ -5,6 +5,7 @@
 
 import { randomBytes } from 'node:crypto'
 import type { OutgoingHttpHeaders } from 'node:http2'
+import { valuesOf } from './headers.ts'
 import type { RequestHead } from './visit.ts'
 
 /**
@@ -14,46 +15,47 @@ import type { RequestHead } from './visit.ts'
 export function requestHead(rawHeaders: readonly string[], hasBody: boolean): RequestHead {
   const pseudo = pseudoHeaders(rawHeaders)
   const { method = '', path = '', scheme = '', authority, protocol } = pseudo
-  // Host may be there too, if it says the same; a second one is kept, to be refused.
-  const lines = filtered(
-    fromHttp2(rawHeaders),
-    (name, value) => name !== 'host' || value !== authority,
-  )
+  const lines: string[] = authority === undefined ? [] : ['Host', authority]
+  addFromHttp2(lines, rawHeaders, authority)
   const isSwitch = method === 'CONNECT' && protocol !== undefined
+  if (isSwitch) addSwitchLines(lines, protocol)
+  else if (hasBody && valuesOf(lines, 'content-length').length === 0) {
+    lines.push('Transfer-Encoding', 'chunked')
+  }
   return {
     method: isSwitch ? 'GET' : method,
     // A path that is a whole URL would be read as one.
     url: scheme === 'https' && /^(?:\/|\*$)/.test(path) ? path : `${scheme}:${path}`,
     httpVersion: '1.1',
-    rawHeaders: [
-      ...(authority === undefined ? [] : ['Host', authority]),
-      ...lines,
-      ...(isSwitch ? switchLines(protocol) : bodyLines(lines, hasBody)),
-    ],
+    rawHeaders: lines,
   }
 }
 
 /** RFC 8441 §4 and RFC 6455 §4.1: the key proves nothing here, but servers insist on one. */
-function switchLines(protocol: string): string[] {
-  const lines = ['Connection', 'Upgrade', 'Upgrade', protocol]
+function addSwitchLines(lines: string[], protocol: string): void {
+  lines.push('Connection', 'Upgrade', 'Upgrade', protocol)
   if (protocol === 'websocket') lines.push('Sec-WebSocket-Key', randomBytes(16).toString('base64'))
-  return lines
-}
-
-function bodyLines(lines: readonly string[], hasBody: boolean): string[] {
-  const hasLength = lines.some((text, index) => index % 2 === 0 && text === 'content-length')
-  return hasBody && !hasLength ? ['Transfer-Encoding', 'chunked'] : []
 }
 
 /** Without pseudo-headers, and with one line for all cookies (RFC 9113 §8.2.3). */
 export function fromHttp2(rawHeaders: readonly string[]): string[] {
-  const cookies: string[] = []
-  const lines = filtered(rawHeaders, (name, value) => {
-    if (name === 'cookie') cookies.push(value)
-    return name !== 'cookie' && !name.startsWith(':')
-  })
-  if (cookies.length > 0) lines.push('cookie', cookies.join('; '))
+  const lines: string[] = []
+  addFromHttp2(lines, rawHeaders)
   return lines
+}
+
+/** Without a Host, too, that says what has been said; another one is kept, to be refused. */
+function addFromHttp2(lines: string[], rawHeaders: readonly string[], authority?: string): void {
+  let cookies: string | undefined
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] as string
+    const value = rawHeaders[index + 1] as string
+    if (name === 'cookie') cookies = cookies === undefined ? value : `${cookies}; ${value}`
+    else if (!name.startsWith(':') && !(name === 'host' && value === authority)) {
+      lines.push(name, value)
+    }
+  }
+  if (cookies !== undefined) lines.push('cookie', cookies)
 }
 
 /** Lines for node:http2, which takes them by name. */
@@ -75,28 +77,36 @@ function joined(before: string | string[], value: string): string {
   return before === value ? value : `${before}, ${value}`
 }
 
-function pseudoHeaders(rawHeaders: readonly string[]): Partial<Record<Pseudo, string>> {
-  const found: Partial<Record<string, string>> = Object.create(null)
+function pseudoHeaders(rawHeaders: readonly string[]): Pseudo {
+  const found: { -readonly [Name in keyof Pseudo]: Pseudo[Name] } = {}
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index] as string
-    if (name.startsWith(':')) found[name.slice(1)] = rawHeaders[index + 1] as string
+    const value = rawHeaders[index + 1] as string
+    switch (rawHeaders[index]) {
+      case ':method':
+        found.method = value
+        break
+      case ':path':
+        found.path = value
+        break
+      case ':scheme':
+        found.scheme = value
+        break
+      case ':authority':
+        found.authority = value
+        break
+      case ':protocol':
+        found.protocol = value
+    }
   }
   return found
 }
 
-type Pseudo = 'method' | 'path' | 'scheme' | 'authority' | 'protocol'
-
-function filtered(
-  lines: readonly string[],
-  isKept: (name: string, value: string) => boolean,
-): string[] {
-  const kept: string[] = []
-  for (let index = 0; index + 1 < lines.length; index += 2) {
-    const name = lines[index] as string
-    const value = lines[index + 1] as string
-    if (isKept(name, value)) kept.push(name, value)
-  }
-  return kept
+interface Pseudo {
+  readonly method?: string
+  readonly path?: string
+  readonly scheme?: string
+  readonly authority?: string
+  readonly protocol?: string
 }
 
 // RFC 9113 §8.2.2. `te` may say `trailers`, and after `requestHeaders` says nothing else.

@@ -91,7 +91,8 @@ export class Http2Visit implements Visit {
 
   respond({ status, lines, hasTrailers = false, isAll = false }: ResponseHead): void {
     if (this.#isGone) return
-    const headers = { ...toHttp2(lines), ':status': status }
+    const headers = toHttp2(lines)
+    headers[':status'] = status
     this.status = status
     this.#stream.respond(headers, { waitForTrailers: hasTrailers, endStream: isAll })
     // Whoever promised trailers and has none must say so too.

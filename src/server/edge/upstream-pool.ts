@@ -8,7 +8,7 @@ const sweepMs = 5_000
 /** How long a kept stream is good for what cannot be repeated: few targets close sooner. */
 const youngMs = 1_000
 /** Streams kept for one route. */
-const maxIdle = 256
+const maxIdle = 1_024
 
 /** Connections with HTTP/1.1 targets that are kept for further requests of the same route, the youngest used first. */
 export class UpstreamPool {
