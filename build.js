@@ -25,9 +25,9 @@ const { metafile } = await build({
   mainFields: ['module', 'main'], // of what is ESM only what is used is taken
   // It is looked into as it was published, and refused if it is another one (certs/acme/engine.ts).
   external: ['greenlock'],
-  // CommonJS packages ask for Node's modules.
+  // CommonJS packages ask for Node's modules; most files have none.
   banner: {
-    js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url)",
+    js: "import { createRequire as requireFrom } from 'node:module'; const require = (name) => (require.load ??= requireFrom(import.meta.url))(name)",
   },
   // What is read is kept: 3 MiB of a gateway's memory. A crash is told with positions in src/ all the same.
   minifyWhitespace: true,
