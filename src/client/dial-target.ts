@@ -1,6 +1,7 @@
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
+import { ignoreErrors } from '../net/ignore-errors.ts'
 import type { TargetProtocol } from '../protocol/messages.ts'
 import { ClientError } from './errors.ts'
 
@@ -73,7 +74,7 @@ export function dialTarget(
     })
 
     function watch(each: net.Socket): void {
-      each.on('error', () => {}) // also for the time until the splice listens
+      ignoreErrors(each) // also for the time until the splice listens
       each.on('error', onError)
     }
 

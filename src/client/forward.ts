@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { ignoreErrors } from '../net/ignore-errors.ts'
 import { splice } from '../net/splice.ts'
 import type { Mode, TargetProtocol, TunnelRules } from '../protocol/messages.ts'
 import { type Preamble, PreambleDecoder } from '../protocol/preamble.ts'
@@ -84,7 +85,7 @@ const bodies: { readonly [Code in ClientError['code']]?: string } = {
 
 /** Resolves when the stream is closed. Its errors are not ours to report: whoever broke it knows. */
 function untilClosed(stream: Duplex): Promise<void> {
-  stream.on('error', () => {})
+  ignoreErrors(stream)
   return new Promise((resolve) => stream.once('close', () => resolve()))
 }
 

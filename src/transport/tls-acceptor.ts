@@ -10,6 +10,7 @@ import { Server, type Socket } from 'node:net'
 import * as tls from 'node:tls'
 import { type ClientHello, type Hello, readClientHello } from '../net/client-hello.ts'
 import { canonicalHostname } from '../net/hostname.ts'
+import { ignoreErrors } from '../net/ignore-errors.ts'
 import { peek } from '../net/peek.ts'
 import { TransportError, type TransportErrorCode } from './errors.ts'
 
@@ -63,7 +64,7 @@ export class TlsAcceptor extends Server {
   accept(socket: Socket, hello?: Hello): void {
     const remoteAddress = addressOf(socket, this.#options)
     // Nobody else listens while we wait for a certificate.
-    socket.on('error', () => {})
+    ignoreErrors(socket)
     this.#handshake(socket, hello).catch((error) => {
       if (error instanceof Refusal) socket.end(error.alert, () => socket.destroy())
       else socket.destroy()

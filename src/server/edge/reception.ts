@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Logger } from '../../log.ts'
+import { ignoreErrors } from '../../net/ignore-errors.ts'
 import type { Visitor } from '../upstream.ts'
 import type { Connections } from './connections.ts'
 import { LimitedLog } from './limited-log.ts'
@@ -40,7 +41,7 @@ export class Reception {
    */
   receive(socket: Socket, serve: (visitor: Visitor) => void): void {
     const peer = visitorOf(socket)
-    socket.on('error', () => {}) // its close says the same
+    ignoreErrors(socket) // its close says the same
     if (!this.#connections.add(socket)) return
     const identify = (visitor: Visitor) => {
       if (this.#connections.identify(socket, visitor)) serve(visitor)

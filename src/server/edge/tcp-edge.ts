@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { LogFields, Logger } from '../../log.ts'
 import { IdleWatch } from '../../net/idle-watch.ts'
+import { ignoreErrors } from '../../net/ignore-errors.ts'
 import { reset } from '../../net/reset.ts'
 import { splice } from '../../net/splice.ts'
 import { isHostname } from '../claims.ts'
@@ -44,7 +45,7 @@ export class TcpEdge {
   async forward(socket: Socket, route: Route, visitor: Visitor): Promise<void> {
     const startMs = performance.now()
     this.#telemetry.beginConnection(route.name)
-    socket.on('error', () => {}) // its close says the same
+    ignoreErrors(socket) // its close says the same
     const failure = isWelcome(route, visitor)
       ? await this.#join(socket, route, visitor)
       : turnAway(socket)
