@@ -22,7 +22,9 @@ const { metafile } = await build({
   format: 'esm',
   platform: 'node',
   target: 'node20',
-  mainFields: ['module', 'main'], // of what is ESM only what is used is taken
+  // Of what is ESM only what is used is taken. Of yaml that is what its authors give to bundlers.
+  mainFields: ['module', 'main'],
+  alias: { yaml: './node_modules/yaml/browser/index.js' },
   // It is looked into as it was published, and refused if it is another one (certs/acme/engine.ts).
   external: ['greenlock'],
   // CommonJS packages ask for Node's modules; most files have none.
