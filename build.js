@@ -18,6 +18,8 @@ const { metafile } = await build({
   ],
   outdir: 'dist/cli',
   bundle: true,
+  // With everything, so that what any command needs first is one file, and not one for each set of its users.
+  inject: ['src/cli/main.ts'],
   splitting: true,
   format: 'esm',
   platform: 'node',
