@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { isFull } from './write-ahead.ts'
 
 /**
  * What is written to a stream in one turn, in one write: a head, its body and what ends it are one TLS
@@ -24,7 +25,8 @@ export class Outbox {
     const isLarge = piece.length >= (this.#heldBytes === 0 ? copyBelowBytes : maxHeldBytes)
     if (isLarge) {
       this.flush()
-      return this.#stream.write(piece, 'latin1')
+      this.#stream.write(piece, 'latin1')
+      return !isFull(this.#stream)
     }
     if (this.#heldBytes + piece.length > maxHeldBytes) this.flush()
     this.#pieces.push(piece)
@@ -33,7 +35,7 @@ export class Outbox {
       this.#isScheduled = true
       process.nextTick(Outbox.#flushLater, this)
     }
-    return !this.#stream.writableNeedDrain
+    return !isFull(this.#stream)
   }
 
   /** Hands over what is held, now; calls back when the stream has taken it, or with why it has not. */

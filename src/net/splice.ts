@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers'
 import { NetError } from './errors.ts'
 import { reset } from './reset.ts'
 import { wasReset } from './was-reset.ts'
+import { isFull } from './write-ahead.ts'
 
 /**
  * Joins two connections: what one side sends, the other receives, no faster than it takes it. An end
@@ -35,9 +36,8 @@ function forward(from: Duplex, to: Duplex): void {
   // Read when 'end' is emitted; without it Node would end our half together with the peer's.
   from.allowHalfOpen = true
   from.on('data', (chunk: Buffer) => {
-    // A TLS record is enough for a no. But Node ends a TLS write in the next turn of the event loop only, and
-    // what is written meanwhile then goes out as one.
-    if (!to.write(chunk) && to.writableLength >= WRITE_AHEAD_BYTES) from.pause()
+    to.write(chunk)
+    if (isFull(to)) from.pause()
   })
   to.on('drain', () => from.resume())
   const passOn = () => {
@@ -80,6 +80,3 @@ function broken(cause: Error | null): NetError {
   const message = 'the other side of the connection was gone before it had ended'
   return new NetError('NET_SPLICE_BROKEN', message, cause === null ? undefined : { cause })
 }
-
-/** What a receiver that does not take it may make us hold, beside a last chunk. */
-const WRITE_AHEAD_BYTES = 128 * 1024

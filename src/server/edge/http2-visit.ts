@@ -1,5 +1,6 @@
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { Duplex } from 'node:stream'
+import { isFull } from '../../net/write-ahead.ts'
 import { requestHead, toHttp2 } from './http2-headers.ts'
 import type { RequestHead, ResponseHead, Visit, VisitHandler } from './visit.ts'
 
@@ -102,7 +103,8 @@ export class Http2Visit implements Visit {
   write(piece: Buffer): boolean {
     if (this.#isGone) return true
     this.bytesOut += piece.length
-    return this.#stream.write(piece)
+    this.#stream.write(piece)
+    return !isFull(this.#stream)
   }
 
   /** RFC 9113 §8.1: a reset without an error asks the visitor to stop sending. */
