@@ -90,11 +90,11 @@ export class BodyReader {
   }
 
   #beginChunk(line: string): void {
-    const [, digits, extension = ''] = sizeLine.exec(line) ?? []
-    const size = Number.parseInt(digits ?? '', 16)
+    const [, digits = ''] = sizeLine.exec(line) ?? []
+    const size = Number.parseInt(digits, 16)
     if (!(size <= Number.MAX_SAFE_INTEGER)) throw malformed('this is no size of a chunk')
     // One byte of a body may not cost us a thousand (CVE-2024-22019).
-    this.#extensionBytes += extension.length
+    this.#extensionBytes += line.length - digits.length
     if (this.#extensionBytes > maxExtensionBytes) {
       throw tooLarge('what stands behind the sizes of chunks', maxExtensionBytes)
     }
@@ -140,6 +140,6 @@ const states = {
 } as const
 
 /** RFC 9112 §7.1.1; the white space before an extension is what old software writes. */
-const sizeLine = /^([0-9A-Fa-f]{1,16})(?:[\t ]*(;[\t -~\x80-\xff]*))?$/
+const sizeLine = /^([0-9A-Fa-f]{1,16})(?:[\t ]*;[\t -~\x80-\xff]*)?$/
 const maxLineBytes = 8_192
 const maxExtensionBytes = 16_384
