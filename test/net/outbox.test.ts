@@ -15,7 +15,7 @@ class Sink extends Duplex {
     this.#isSlow = isSlow
   }
 
-  take(): void {
+  accept(): void {
     this.#isSlow = false
     this.#take?.()
   }
@@ -78,7 +78,7 @@ t.test('says when the stream is behind, and whoever waits hears of its drain', a
   await settle(1)
   t.notOk(outbox.write('y'))
   const drained = once(sink, 'drain')
-  sink.take()
+  sink.accept()
   await drained
   t.ok(outbox.write('z'))
   await settle(1)
@@ -94,7 +94,7 @@ t.test('flush calls back once all of it is taken, also where nothing was held', 
   outbox.flush((error) => told.push(error ? 'failed' : 'nothing'))
   await settle(1)
   t.strictSame([told, sink.writes], [[], ['a']])
-  sink.take()
+  sink.accept()
   await settle(1)
   t.strictSame(told, ['a', 'nothing'])
 })
