@@ -163,7 +163,7 @@ t.test('any body in any chunks, in any pieces, is the same body', async () => {
       const rawHeaders = ['Transfer-Encoding', 'chunked']
       t.strictSame(read, { start, rawHeaders, ...wanted })
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   )
 })
 
