@@ -86,7 +86,9 @@ export class HttpExchange implements TargetListener, VisitHandler {
 
   onIdle(): void {
     const { visit } = this.#options
-    if (this.#isAwaiting)
+    if (this.#isOver)
+      visit.break() // nor does a page of ours get read
+    else if (this.#isAwaiting)
       visit.restartIdle() // that has a time of its own
     else if (this.#answered === undefined) {
       const isVisitors = visit.hasUpload && !this.#request?.isHeldUp

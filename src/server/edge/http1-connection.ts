@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type BodyListener, BodyReader } from '../../http1/body-reader.ts'
+import { malformed } from '../../http1/errors.ts'
 import { requestFraming } from '../../http1/framing.ts'
 import { mayBeginRequest, parseRequestHead } from '../../http1/head.ts'
 import { HeadReader } from '../../http1/head-reader.ts'
@@ -40,6 +41,8 @@ export class Http1Connection implements BodyListener {
   #body: BodyReader | undefined
   #use: 'held' | 'read' | 'dropped' = 'held'
   #early: Buffer | undefined
+  /** The CR of an empty line has come. */
+  #hasHalfLine = false
   #isReading = false
   /** The visit wants no more of the body for now. */
   #isHeldUp = false
@@ -131,7 +134,7 @@ export class Http1Connection implements BodyListener {
   }
 
   #readHead(chunk: Buffer): number {
-    const from = this.#heads.isAmidst ? 0 : behindEmptyLines(chunk)
+    const from = this.#heads.isAmidst ? 0 : this.#skipEmptyLines(chunk)
     if (from === chunk.length) return from
     const at = this.#heads.push(chunk, from)
     if (at === -1) {
@@ -150,6 +153,15 @@ export class Http1Connection implements BodyListener {
     this.#visit = new Http1Visit(this, head, { hasUpload: hasBody, isLast: this.#isUntidy })
     this.#options.serve(this.#visit)
     return at
+  }
+
+  /** RFC 9112 §2.2: some send one behind a body. Gives the place behind them. */
+  #skipEmptyLines(chunk: Buffer): number {
+    let at = 0
+    if (this.#hasHalfLine && chunk[at++] !== LF) throw malformed('a line ends in a bare CR')
+    while (chunk[at] === CR && chunk[at + 1] === LF) at += 2
+    this.#hasHalfLine = chunk[at] === CR && at + 1 === chunk.length
+    return this.#hasHalfLine ? chunk.length : at
   }
 
   onBody(piece: Buffer): void {
@@ -287,13 +299,6 @@ export class Http1Connection implements BodyListener {
     if (isPaused) this.socket.pause()
     else this.socket.resume()
   }
-}
-
-/** RFC 9112 §2.2: some send one behind a body. */
-function behindEmptyLines(chunk: Buffer): number {
-  let at = 0
-  while (chunk[at] === CR && chunk[at + 1] === LF) at += 2
-  return at
 }
 
 const CR = 0x0d

@@ -174,6 +174,7 @@ export class Http1Visit implements Visit {
   switch(lines: readonly string[]): Duplex {
     if (!this.canSwitch) throw new Error('not asked to switch')
     this.status = 101
+    this.#connection.outbox.flush() // a hint may be in it
     const socket = this.#connection.handOver()
     socket.write(formatHead('HTTP/1.1 101 Switching Protocols', lines), 'latin1')
     return socket

@@ -3,6 +3,9 @@ import { Outbox } from '../../net/outbox.ts'
 import type { Route } from '../upstream.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
 
+/** How long a target may go on reading a request that it has answered. */
+const patienceMs = 2_000
+
 /** Who has a connection for one request, and is told what comes on it. */
 export interface TargetUser {
   onData(chunk: Buffer): void
@@ -80,10 +83,15 @@ export class TargetConnection {
     return stream
   }
 
-  /** Once the last request has gone. */
+  /** Once the last request has gone; not all of it where the target has answered and reads no more. */
   close(): void {
+    const stream = this.#stream
     this.#user = undefined
-    this.#stream.end(() => this.#stream.destroy())
+    if (stream.writableLength > 0) {
+      const deadline = setTimeout(() => stream.destroy(), patienceMs)
+      stream.once('close', () => clearTimeout(deadline))
+    }
+    stream.end(() => stream.destroy())
   }
 
   /** Reset, unless it has ended both ways. */

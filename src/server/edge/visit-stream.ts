@@ -11,7 +11,7 @@ export class VisitStream extends Duplex implements VisitHandler {
   #onDrained: (() => void) | undefined
 
   constructor(visit: Visit) {
-    super()
+    super({ autoDestroy: false }) // it closes when the visit does, which is when the last byte has gone
     this.#visit = visit
     visit.handler = this
     this.on('error', () => {}) // its close says the same
