@@ -27,7 +27,7 @@ export interface Preamble {
   /** The route's key, to the letter as the agent registered it. */
   readonly hostname: string
   /** Whose connection it is; known in version 2 only. */
-  readonly addresses?: Addresses
+  readonly addresses?: Addresses | undefined
 }
 
 /**
@@ -35,8 +35,7 @@ export interface Preamble {
  * are no IP addresses (a visitor's socket that is gone has none) are left out.
  * @throws ProtocolError PROTOCOL_BAD_PREAMBLE for a hostname that is empty or longer than 260 bytes.
  */
-export function encodePreamble(preamble: { hostname: string; addresses?: Addresses }): Buffer {
-  const { hostname, addresses } = preamble
+export function encodePreamble({ hostname, addresses }: Omit<Preamble, 'version'>): Buffer {
   const name = Buffer.from(hostname)
   checkHostnameLength(name.length)
   if (addresses !== undefined && hasAddresses(addresses)) {

@@ -205,7 +205,7 @@ export class Tunnel implements Upstream {
   /** Version 2 tells the visitor's address; in http mode X-Forwarded-For does, request by request. */
   #preamble(route: Route, visitor: Visitor): Buffer {
     const isTold = route.mode !== 'http' && this.#agent.capabilities.includes('proxy-preamble')
-    return encodePreamble({ hostname: route.key, ...(isTold && { addresses: visitor }) })
+    return encodePreamble({ hostname: route.key, addresses: isTold ? visitor : undefined })
   }
 
   #streamClosed(): void {

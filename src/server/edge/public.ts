@@ -67,6 +67,10 @@ export function createPublicPort(options: PublicOptions): Server {
 class PublicPort {
   readonly server = createServer(visitorSocketOptions, (socket) => this.#receive(socket))
   readonly #options: PublicOptions
+  readonly #limits = {
+    ...peekLimits,
+    silence: { afterMs: silenceMs, decide: () => this.#onSilence() },
+  }
   readonly #http: TlsAcceptor
   readonly #tcp: TlsAcceptor
   readonly #tcpWithAlpn: TlsAcceptor
@@ -108,14 +112,15 @@ class PublicPort {
   }
 
   #receive(socket: Socket): void {
-    const decide = (): FirstWords | undefined =>
-      this.#options.registry.lookup(sshName) && { kind: 'ssh' }
-    const limits = { ...peekLimits, silence: { afterMs: silenceMs, decide } }
     this.#options.reception.receive(socket, (visitor) => {
-      peek(socket, readFirstWords, limits)
+      peek(socket, readFirstWords, this.#limits)
         .then((words) => this.#route(socket, words, visitor))
         .catch(() => socket.destroy()) // too slow, too long, or gone
     })
+  }
+
+  #onSilence(): FirstWords | undefined {
+    return this.#options.registry.lookup(sshName) && { kind: 'ssh' }
   }
 
   async #route(socket: Socket, words: FirstWords, visitor: Visitor): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import type { LogFields, Logger } from '../../log.ts'
+import type { Logger } from '../../log.ts'
 import { IdleWatch } from '../../net/idle-watch.ts'
 import { ignoreErrors } from '../../net/ignore-errors.ts'
 import { reset } from '../../net/reset.ts'
@@ -18,9 +18,10 @@ export interface TcpEdgeOptions {
 }
 
 /** What went wrong, if anything, as the access line tells it. */
-type Failure = LogFields & {
+interface Failure {
   readonly outcome: 'refused' | 'broken' | 'aborted' | 'idle'
   readonly code?: string
+  readonly reason?: string
 }
 
 /**
@@ -54,10 +55,17 @@ export class TcpEdge {
     const durationMs = Math.round(performance.now() - startMs)
     const error = errorOf(failure)
     this.#telemetry.endConnection({ status: 0, durationMs, bytesIn, bytesOut, error }, name)
+    const isNamed = isHostname(name)
+    // Field by field: a spread takes as long as ten of them.
     this.#log.info('connection', {
-      ...(isHostname(name) ? { host: name } : { host: key, entrance: name }),
-      ...failure,
-      ...{ durationMs, bytesIn, bytesOut },
+      host: isNamed ? name : key,
+      entrance: isNamed ? undefined : name,
+      outcome: failure?.outcome,
+      code: failure?.code,
+      reason: failure?.reason,
+      durationMs,
+      bytesIn,
+      bytesOut,
       remoteAddress: visitor.remoteAddress,
       session: route.holder.id,
     })
