@@ -83,6 +83,23 @@ t.test('a visitor that does not read pages of errors is cut off, too', async (t)
   await until('all lines', () => edge.telemetry.total.openRequests === 0)
 })
 
+t.test('a visitor that says no more and does not read is not waited for', async (t) => {
+  const big = 'x'.repeat(4 * 1024 * 1024)
+  const origin = await startOrigin(
+    t,
+    scripted(() => `HTTP/1.1 200 OK\r\nContent-Length: ${big.length}\r\n\r\n${big}`),
+  )
+  const edge = await startEdge(t)
+  edge.route('app.test', new FakeUpstream(origin))
+  const { visitor, accepted } = await visitPlainly(t, edge)
+  visitor.socket.pause()
+  visitor.get('/', 'app.test')
+  await until('it reads no more', () => accepted.writableNeedDrain)
+  visitor.socket.end()
+  await until('the end', () => accepted.destroyed)
+  await until('its line', () => edge.telemetry.total.openRequests === 0)
+})
+
 t.test('a page of our own that has read an upload ends whole', async (t) => {
   const edge = await startEdge(
     t,

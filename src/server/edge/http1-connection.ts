@@ -275,7 +275,11 @@ export class Http1Connection implements BodyListener {
     if (this.#visit === undefined && this.#heads.isAmidst && !this.#isOver) {
       this.#isOver = true
       this.#options.onUnreadable(new Error('the connection ended in the midst of a head'))
-    } else this.socket.destroySoon()
+    } else {
+      clearTimeout(this.#deadline)
+      this.#deadline = setTimeout(() => this.socket.destroy(), patienceMs) // nor may they read
+      this.socket.destroySoon()
+    }
   }
 
   readonly #onDrain = () => this.#visit?.handler.onVisitorDrain?.()

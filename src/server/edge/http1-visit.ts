@@ -63,7 +63,7 @@ export class Http1Visit implements Visit {
   }
 
   get isHeldUp(): boolean {
-    return this.#connection.socket.writableNeedDrain
+    return this.#connection.socket.writableLength > 0 // also where it has been ended
   }
 
   get bytesOut(): number {
