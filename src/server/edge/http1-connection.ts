@@ -96,7 +96,8 @@ export class Http1Connection implements BodyListener {
   // ── what arrives ──
 
   readonly #onData = (chunk: Buffer) => {
-    if (this.#isOver) return
+    // What follows is no request; to hold it, and pause, would be not to see the visitor leave.
+    if (this.#isOver || (this.#isUntidy && this.isBodyOver)) return
     this.#early = this.#early === undefined ? chunk : Buffer.concat([this.#early, chunk])
     this.#read()
   }
