@@ -1,7 +1,7 @@
 import http from 'node:http'
 import type { Readable, Writable } from 'node:stream'
 import type { OwnPages } from '../edge/own-page.ts'
-import { VisitStream } from '../edge/visit-stream.ts'
+import { VisitStream } from '../edge/visits/visit-stream.ts'
 import type { Dashboard } from './dashboard.ts'
 import type { Answer, DashboardRequest } from './exchange.ts'
 

@@ -1,6 +1,6 @@
 import { preferredType } from './accept.ts'
 import { valuesOf } from './headers.ts'
-import type { Visit } from './visit.ts'
+import type { Visit } from './visits/visit.ts'
 
 /** An answer of the gateway's own: to a request that it cannot, or will not, pass on. */
 export interface EdgeError {

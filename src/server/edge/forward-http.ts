@@ -14,10 +14,10 @@ import type {
   TargetAnswer,
   TargetListener,
   TargetRequest,
-} from './target-request.ts'
-import type { Targets } from './targets.ts'
+} from './targets/target-request.ts'
+import type { Targets } from './targets/targets.ts'
 import { upstreamErrorOf } from './upstream-error.ts'
-import type { Visit, VisitHandler } from './visit.ts'
+import type { Visit, VisitHandler } from './visits/visit.ts'
 
 export interface ExchangeOptions {
   readonly visit: Visit

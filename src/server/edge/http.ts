@@ -3,9 +3,9 @@ import { canonicalHostname } from '../../net/hostname.ts'
 import type { ChallengeSource } from '../certificate-source.ts'
 import { type EdgeError, edgeErrors, sendError } from './error-page.ts'
 import { valuesOf } from './headers.ts'
-import { Http1Server } from './http1-server.ts'
 import { type Reception, visitorSocketOptions } from './reception.ts'
-import type { Visit } from './visit.ts'
+import { Http1Server } from './visits/http1-server.ts'
+import type { Visit } from './visits/visit.ts'
 
 export interface HttpOptions {
   /** Whether the canonical hostname is one that visitors find at the https port. */

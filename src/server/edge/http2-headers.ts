@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import type { OutgoingHttpHeaders } from 'node:http2'
 import { valuesOf } from './headers.ts'
-import type { RequestHead } from './visit.ts'
+import type { RequestHead } from './visits/visit.ts'
 
 /**
  * A visitor's request as HTTP/1.1 would have it. What HTTP/1.1 cannot say, or would say otherwise,

@@ -7,16 +7,21 @@ import { AccessLog, type Departure, type Outcome } from './access-log.ts'
 import { type EdgeError, sendError } from './error-page.ts'
 import { HttpExchange } from './forward-http.ts'
 import { Gate, type GateOptions } from './gate.ts'
-import { Http1Server } from './http1-server.ts'
-import { Http2Server } from './http2-server.ts'
 import { type OwnPages, wordOnly } from './own-page.ts'
 import { provenanceOf, type TrustedProxies } from './provenance.ts'
 import { checkRequest } from './request-guard.ts'
 import { requestIdOf } from './request-id.ts'
 import { SharedConnection } from './shared-connection.ts'
-import { Targets } from './targets.ts'
-import type { Visit } from './visit.ts'
-import type { Origin, VisitServer, VisitServerOptions, VisitTimeouts } from './visit-server.ts'
+import { Targets } from './targets/targets.ts'
+import { Http1Server } from './visits/http1-server.ts'
+import { Http2Server } from './visits/http2-server.ts'
+import type { Visit } from './visits/visit.ts'
+import type {
+  Origin,
+  VisitServer,
+  VisitServerOptions,
+  VisitTimeouts,
+} from './visits/visit-server.ts'
 
 export interface HttpsOptions extends GateOptions {
   /** Canonical: where the gateway's own page is. */

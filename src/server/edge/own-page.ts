@@ -1,6 +1,6 @@
 import type { EdgeError } from './error-page.ts'
 import { edgeErrors, sendError } from './error-page.ts'
-import type { Visit } from './visit.ts'
+import type { Visit } from './visits/visit.ts'
 
 /** What is at the gateway's own name. Answers the request, and calls back when that is over. */
 export type OwnPages = (visit: Visit, request: OwnRequest) => void

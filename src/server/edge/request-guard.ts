@@ -9,7 +9,7 @@ import { methodForm } from '../../http1/head.ts'
 import { canonicalHostname } from '../../net/hostname.ts'
 import { type EdgeError, edgeErrors } from './error-page.ts'
 import { type Framing, valuesOf } from './headers.ts'
-import type { RequestHead } from './visit.ts'
+import type { RequestHead } from './visits/visit.ts'
 
 /** What is left to know of a request that passed. */
 export interface CheckedRequest {

@@ -1,4 +1,4 @@
-import type { Visit } from './visit.ts'
+import type { Visit } from './visits/visit.ts'
 
 /** As long as a mobile line may be gone for a moment, and uploads be made faster by what is in buffers. */
 const windowMs = 20_000

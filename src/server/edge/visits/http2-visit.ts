@@ -1,7 +1,7 @@
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { Duplex } from 'node:stream'
-import { isFull } from '../../net/write-ahead.ts'
-import { requestHead, toHttp2 } from './http2-headers.ts'
+import { isFull } from '../../../net/write-ahead.ts'
+import { requestHead, toHttp2 } from '../http2-headers.ts'
 import type { RequestHead, ResponseHead, Visit, VisitHandler } from './visit.ts'
 
 export interface Http2VisitOptions {

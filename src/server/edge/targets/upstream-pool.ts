@@ -1,4 +1,4 @@
-import type { Route } from '../upstream.ts'
+import type { Route } from '../../upstream.ts'
 import { TargetConnection } from './target-connection.ts'
 import type { TargetOptions } from './target-request.ts'
 

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import type { Route, Visitor } from '../upstream.ts'
+import type { Route, Visitor } from '../../upstream.ts'
 
 /** What a target is asked. */
 export interface TargetHead {

@@ -1,6 +1,6 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from 'node:http2'
-import { valuesOf } from './headers.ts'
-import { fromHttp2, toHttp2 } from './http2-headers.ts'
+import { valuesOf } from '../headers.ts'
+import { fromHttp2, toHttp2 } from '../http2-headers.ts'
 import type { Http2Pool, Http2Target, Lease } from './http2-pool.ts'
 import type { Repeatability, TargetHead, TargetListener, TargetRequest } from './target-request.ts'
 

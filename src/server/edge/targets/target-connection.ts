@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
-import { Outbox } from '../../net/outbox.ts'
-import type { Route } from '../upstream.ts'
+import { Outbox } from '../../../net/outbox.ts'
+import type { Route } from '../../upstream.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
 
 /** How long a target may go on reading a request that it has answered. */

@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net'
-import { Http1Error } from '../../http1/errors.ts'
-import { type EdgeError, edgeErrors, errorText } from './error-page.ts'
-import { plainResponse, sayAndClose } from './farewell.ts'
+import { Http1Error } from '../../../http1/errors.ts'
+import { type EdgeError, edgeErrors, errorText } from '../error-page.ts'
+import { plainResponse, sayAndClose } from '../farewell.ts'
+import { requestIdOf } from '../request-id.ts'
 import { Http1Connection } from './http1-connection.ts'
-import { requestIdOf } from './request-id.ts'
 import type { Origin, VisitServer, VisitServerOptions } from './visit-server.ts'
 
 /** How often deadlines are looked at. */

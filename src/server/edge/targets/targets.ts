@@ -1,4 +1,4 @@
-import type { Route } from '../upstream.ts'
+import type { Route } from '../../upstream.ts'
 import { Http1TargetRequest } from './http1-target.ts'
 import { Http2Pool } from './http2-pool.ts'
 import { Http2TargetRequest } from './http2-target.ts'

@@ -1,6 +1,6 @@
 import type { TLSSocket } from 'node:tls'
-import type { Visitor } from '../upstream.ts'
-import type { EdgeError } from './error-page.ts'
+import type { Visitor } from '../../upstream.ts'
+import type { EdgeError } from '../error-page.ts'
 import type { Visit } from './visit.ts'
 
 /** Reads visitors' requests from connections that others accepted. */

@@ -1,7 +1,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2'
 import type { Duplex } from 'node:stream'
-import type { TargetProtocol } from '../../protocol/messages.ts'
-import type { Route } from '../upstream.ts'
+import type { TargetProtocol } from '../../../protocol/messages.ts'
+import type { Route } from '../../upstream.ts'
 import type { TargetOptions } from './target-request.ts'
 
 export interface Http2Target extends TargetOptions {

@@ -1,11 +1,11 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type BodyListener, BodyReader } from '../../http1/body-reader.ts'
-import { malformed } from '../../http1/errors.ts'
-import { requestFraming } from '../../http1/framing.ts'
-import { mayBeginRequest, parseRequestHead } from '../../http1/head.ts'
-import { HeadReader } from '../../http1/head-reader.ts'
-import { Outbox } from '../../net/outbox.ts'
+import { type BodyListener, BodyReader } from '../../../http1/body-reader.ts'
+import { malformed } from '../../../http1/errors.ts'
+import { requestFraming } from '../../../http1/framing.ts'
+import { mayBeginRequest, parseRequestHead } from '../../../http1/head.ts'
+import { HeadReader } from '../../../http1/head-reader.ts'
+import { Outbox } from '../../../net/outbox.ts'
 import { Http1Visit } from './http1-visit.ts'
 
 export interface Http1ConnectionOptions {

@@ -1,10 +1,10 @@
-import { type BodyListener, BodyReader } from '../../http1/body-reader.ts'
-import { malformed } from '../../http1/errors.ts'
-import { formatChunkSize, formatHead, formatLastChunk } from '../../http1/format.ts'
-import { responseFraming } from '../../http1/framing.ts'
-import { type Http1ResponseHead, mayBeginResponse, parseResponseHead } from '../../http1/head.ts'
-import { HeadReader } from '../../http1/head-reader.ts'
-import { valuesOf } from './headers.ts'
+import { type BodyListener, BodyReader } from '../../../http1/body-reader.ts'
+import { malformed } from '../../../http1/errors.ts'
+import { formatChunkSize, formatHead, formatLastChunk } from '../../../http1/format.ts'
+import { responseFraming } from '../../../http1/framing.ts'
+import { type Http1ResponseHead, mayBeginResponse, parseResponseHead } from '../../../http1/head.ts'
+import { HeadReader } from '../../../http1/head-reader.ts'
+import { valuesOf } from '../headers.ts'
 import type { TargetConnection, TargetUser } from './target-connection.ts'
 import type {
   Repeatability,
