@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
 import { parseArgs } from 'node:util'
-import type { Result } from './measure.ts'
+import type { Result, SuiteOptions } from './measure.ts'
 import { benchMux } from './mux/mux.ts'
 import { benchPrograms } from './programs.ts'
 import { benchRegistry } from './registry.ts'
@@ -10,12 +10,6 @@ import { plot } from './report/plot.ts'
 import { type Report, readReport, regressions } from './report/regressions.ts'
 import { heading, row } from './report/table.ts'
 import { benchTunnel } from './tunnel/tunnel.ts'
-
-export interface SuiteOptions {
-  readonly rounds: number
-  /** Whether a case of this name is to be run. */
-  readonly wants: (name: string) => boolean
-}
 
 /** Gives its results as they come. */
 type Suite = (options: SuiteOptions) => AsyncIterable<Result>

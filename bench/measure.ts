@@ -1,3 +1,10 @@
+/** How a suite is to be run. */
+export interface SuiteOptions {
+  readonly rounds: number
+  /** Whether a case of this name is to be run. */
+  readonly wants: (name: string) => boolean
+}
+
 /** One figure of one contestant, over the rounds. */
 export interface Figure {
   readonly median: number

@@ -12,8 +12,7 @@ import {
   startGateway,
 } from '../test/support/programs.ts'
 import { residentKiB } from './accounting.ts'
-import type { SuiteOptions } from './main.ts'
-import { compare, type Result } from './measure.ts'
+import { compare, type Result, type SuiteOptions } from './measure.ts'
 import { BenchScope } from './scope.ts'
 
 const manyAgents = 1_000

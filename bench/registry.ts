@@ -1,6 +1,5 @@
 import { MemoryRegistry } from '../src/registry/memory-registry.ts'
-import type { SuiteOptions } from './main.ts'
-import { compare, cpuSeconds, type Metric, type Result } from './measure.ts'
+import { compare, cpuSeconds, type Metric, type Result, type SuiteOptions } from './measure.ts'
 
 const names = Array.from({ length: 100_000 }, (_, at) => `app-${at}.example.com`)
 const metrics: readonly Metric[] = [

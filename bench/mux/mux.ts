@@ -1,7 +1,13 @@
 import { execFileSync } from 'node:child_process'
 import path from 'node:path'
-import type { SuiteOptions } from '../main.ts'
-import { type Contestant, compare, cpuSeconds, type Metric, type Result } from '../measure.ts'
+import {
+  type Contestant,
+  compare,
+  cpuSeconds,
+  type Metric,
+  type Result,
+  type SuiteOptions,
+} from '../measure.ts'
 import { libp2p, type Mux, ours, sendRaw } from './contestants.ts'
 import { goPeer } from './go-peer.ts'
 import { connect, type TransportName, transportNames } from './transports.ts'

@@ -1,6 +1,5 @@
 import { installTools, pathOf } from '../../test/support/tools.js'
-import type { SuiteOptions } from '../main.ts'
-import { type Contestant, compare, type Result } from '../measure.ts'
+import { type Contestant, compare, type Result, type SuiteOptions } from '../measure.ts'
 import { BenchScope } from '../scope.ts'
 import { type Case, tunnelCases } from './cases.ts'
 import { startWays, type Way } from './ways.ts'

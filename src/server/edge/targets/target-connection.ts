@@ -1,7 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { Outbox } from '../../../net/outbox.ts'
 import type { Route } from '../../upstream.ts'
-import type { UpstreamPool } from './upstream-pool.ts'
 
 /** How long a target may go on reading a request that it has answered. */
 const patienceMs = 2_000
@@ -15,6 +14,14 @@ export interface TargetUser {
   onClose(error: Error | undefined): void
 }
 
+/** Who has the connections that are between requests. */
+export interface ConnectionKeeper {
+  /** It is good for another request. */
+  keep(connection: TargetConnection): void
+  /** It is closing. */
+  forget(connection: TargetConnection): void
+}
+
 /**
  * An upstream stream that HTTP/1.1 is spoken on, for one request after the other. What comes while there
  * is none would be the beginning of the next visitor's response (CVE-2026-48931), and ends it.
@@ -23,18 +30,18 @@ export class TargetConnection {
   readonly route: Route
   readonly outbox: Outbox
   readonly #stream: Duplex
-  readonly #pool: UpstreamPool
+  readonly #keeper: ConnectionKeeper
   #user: TargetUser | undefined
   #isPaused = false
   #idleSinceMs = 0
   /** Whether there were requests before this one. */
   isReused = false
 
-  constructor(stream: Duplex, route: Route, pool: UpstreamPool) {
+  constructor(stream: Duplex, route: Route, keeper: ConnectionKeeper) {
     this.route = route
     this.outbox = new Outbox(stream)
     this.#stream = stream
-    this.#pool = pool
+    this.#keeper = keeper
     stream.on('data', this.#onData)
     stream.on('end', this.#onEnd)
     stream.on('drain', this.#onDrain)
@@ -60,7 +67,7 @@ export class TargetConnection {
     this.isReused = true
     this.#idleSinceMs = performance.now()
     this.resume() // the last answer may have left it paused
-    this.#pool.keep(this)
+    this.#keeper.keep(this)
   }
 
   pause(): void {
@@ -97,7 +104,7 @@ export class TargetConnection {
   /** Reset, unless it has ended both ways. */
   destroy(): void {
     this.#user = undefined
-    this.#pool.forget(this)
+    this.#keeper.forget(this)
     this.#stream.destroy()
   }
 
@@ -114,7 +121,7 @@ export class TargetConnection {
   readonly #onDrain = () => this.#user?.onDrain()
 
   readonly #onClose = () => {
-    this.#pool.forget(this)
+    this.#keeper.forget(this)
     this.#user?.onClose(this.#stream.errored ?? undefined)
   }
 }

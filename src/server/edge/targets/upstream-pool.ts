@@ -1,5 +1,5 @@
 import type { Route } from '../../upstream.ts'
-import { TargetConnection } from './target-connection.ts'
+import { type ConnectionKeeper, TargetConnection } from './target-connection.ts'
 import type { TargetOptions } from './target-request.ts'
 
 /** How long a kept stream waits for the next request; targets commonly close sooner themselves. */
@@ -11,7 +11,7 @@ const youngMs = 1_000
 const maxIdle = 1_024
 
 /** Connections with HTTP/1.1 targets that are kept for further requests of the same route, the youngest used first. */
-export class UpstreamPool {
+export class UpstreamPool implements ConnectionKeeper {
   /** Of a route as this tunnel has it: the name held by another agent is another route. */
   readonly #idle = new Map<Route, TargetConnection[]>()
   readonly #released = new WeakSet<Route>()
