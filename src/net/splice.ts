@@ -67,6 +67,7 @@ function watch(side: Duplex, other: Duplex, closed: () => void): void {
   let isOpen = true
   const onClose = () => {
     check()
+    if (other instanceof Socket && !other.destroyed) giveUpOnSilence(other)
     if (isOpen) closed()
     isOpen = false
   }
@@ -76,7 +77,18 @@ function watch(side: Duplex, other: Duplex, closed: () => void): void {
   else if (side.destroyed) check()
 }
 
+/**
+ * Who is left has only last bytes to take. Under TLS Node may never notice that their taker has gone (seen
+ * on a busy machine, 20.20.2), and then nothing else would end the wait.
+ */
+function giveUpOnSilence(socket: Socket): void {
+  socket.setTimeout(LAST_BYTES_MS, () => socket.destroy())
+}
+
 function broken(cause: Error | null): NetError {
   const message = 'the other side of the connection was gone before it had ended'
   return new NetError('NET_SPLICE_BROKEN', message, cause === null ? undefined : { cause })
 }
+
+/** Without one of the last bytes being taken. */
+const LAST_BYTES_MS = 120_000

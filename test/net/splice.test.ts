@@ -371,3 +371,25 @@ t.test('whatever happens to two hundred of them, each comes to its end', async (
   }
   for (let i = 0; i < 20; i += 1) await Promise.all(Array.from({ length: 10 }, one))
 })
+
+t.test('last bytes that nobody takes are waited for, but not for ever', async (t) => {
+  const [left, right] = [await tcpWire(t), await pairWire(t)]
+  void splice(left.near, right.near)
+  left.far.pause()
+  left.far.end()
+  let sent = 0
+  while (left.near.writableLength === 0) {
+    const bytes = Buffer.alloc(32_768)
+    sent += bytes.length
+    await new Promise((resolve) => right.far.write(bytes, resolve))
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  const closed = isClosed(right.near)
+  right.far.end()
+  right.far.resume()
+  await closed
+  t.equal((left.near as net.Socket).timeout, 120_000)
+  const outcome = read(left.far)
+  left.far.resume()
+  t.match(await outcome, { bytes: sent, how: 'end' })
+})

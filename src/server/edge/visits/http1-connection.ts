@@ -6,7 +6,7 @@ import { requestFraming } from '../../../http1/framing.ts'
 import { mayBeginRequest, parseRequestHead } from '../../../http1/head.ts'
 import { HeadReader } from '../../../http1/head-reader.ts'
 import { Outbox } from '../../../net/outbox.ts'
-import { Http1Visit } from './http1-visit.ts'
+import { Http1Visit, type VisitConnection } from './http1-visit.ts'
 
 export interface Http1ConnectionOptions {
   readonly headerBytes: number
@@ -32,7 +32,7 @@ const patienceMs = 2_000
  *       │        ├── switched: the socket is another's
  *       └────────┴── over: closing, and what still comes is dropped
  */
-export class Http1Connection implements BodyListener {
+export class Http1Connection implements BodyListener, VisitConnection {
   readonly socket: Socket
   readonly outbox: Outbox
   readonly #options: Http1ConnectionOptions

@@ -1,17 +1,40 @@
 import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { formatChunkSize, formatHead, formatLastChunk } from '../../../http1/format.ts'
 import type { Http1RequestHead } from '../../../http1/head.ts'
+import type { Outbox } from '../../../net/outbox.ts'
 import { reset } from '../../../net/reset.ts'
 import { valuesOf } from '../headers.ts'
 import { httpDateLine } from './http-date.ts'
-import type { Http1Connection } from './http1-connection.ts'
 import type { ResponseHead, Visit, VisitHandler } from './visit.ts'
 
 interface Shape {
   readonly hasUpload: boolean
   /** What follows is not known to be a request. */
   readonly isLast: boolean
+}
+
+/** What a visit asks of the connection that it came on. */
+export interface VisitConnection {
+  readonly socket: Socket
+  /** Where responses go. */
+  readonly outbox: Outbox
+  /** Whether it takes no further request. */
+  readonly isClosing: boolean
+  /** What a response says of a connection that goes on. */
+  readonly keepingLines: string
+  readonly isBodyOver: boolean
+  readBody(): void
+  pauseBody(): void
+  resumeBody(): void
+  restartIdle(): void
+  /** What is left of the request's body is not wanted. */
+  dropBody(): void
+  /** The other protocol's, from here on, with what came of it already. */
+  handOver(): Duplex
+  /** Nothing more will be done about the visit. */
+  visitDone(): void
 }
 
 /** A request of an HTTP/1.1 connection. */
@@ -27,7 +50,7 @@ export class Http1Visit implements Visit {
   bytesIn = 0
   isAnswered = false
   isClosed = false
-  readonly #connection: Http1Connection
+  readonly #connection: VisitConnection
   readonly #bytesBefore: number
   #framing: Framing = 'none'
   /** Whether it comes after a 100 only; without one, only the visitor knows. */
@@ -35,7 +58,7 @@ export class Http1Visit implements Visit {
   /** Of the response's body, where its length is known. */
   #leftBytes = 0
 
-  constructor(connection: Http1Connection, head: Http1RequestHead, shape: Shape) {
+  constructor(connection: VisitConnection, head: Http1RequestHead, shape: Shape) {
     this.#connection = connection
     this.#bytesBefore = connection.outbox.bytes
     this.head = head
