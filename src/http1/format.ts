@@ -24,9 +24,12 @@ export function formatFields(lines: readonly string[]): string {
   return text
 }
 
-/** What stands before the bytes of a chunk; behind them stands a CRLF (RFC 9112 §7.1). */
-export function formatChunkSize(bytes: number): string {
-  return `${bytes.toString(16)}\r\n`
+/** Writes a chunk (RFC 9112 §7.1); for no bytes nothing, as that would be the last. Gives the last write's answer. */
+export function writeChunk(to: { write(piece: string | Buffer): boolean }, bytes: Buffer): boolean {
+  if (bytes.length === 0) return true
+  to.write(`${bytes.length.toString(16)}\r\n`)
+  to.write(bytes)
+  return to.write('\r\n')
 }
 
 /** What stands behind the last chunk. @throws TypeError as `formatHead` */

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { formatChunkSize, formatHead, formatLastChunk } from '../../src/http1/format.ts'
+import { formatHead, formatLastChunk, writeChunk } from '../../src/http1/format.ts'
 import { requestFraming, responseFraming } from '../../src/http1/framing.ts'
 import { mayBeginRequest, mayBeginResponse } from '../../src/http1/head.ts'
 import { HeadReader } from '../../src/http1/head-reader.ts'
@@ -242,7 +242,13 @@ t.test('what is written is what was read, and nothing that would be two lines', 
   t.equal(head, 'GET / HTTP/1.1\r\nHost: a.test\r\nA: b\t\xff\r\nMore: x\r\n\r\n')
   t.match(readRequest([head]), { rawHeaders: ['Host', 'a.test', 'A', 'b\t\xff', 'More', 'x'] })
   t.equal(formatHead('GET / HTTP/1.1', []), 'GET / HTTP/1.1\r\n\r\n')
-  t.equal(formatChunkSize(255), 'ff\r\n')
+  const written: (string | Buffer)[] = []
+  const to = { write: (piece: string | Buffer) => written.push(piece) < 3 }
+  const bytes = Buffer.alloc(255)
+  t.equal(writeChunk(to, bytes), false, 'as the last of its writes says')
+  t.strictSame(written, ['ff\r\n', bytes, '\r\n'])
+  t.equal(writeChunk(to, Buffer.alloc(0)), true)
+  t.equal(written.length, 3, 'no chunk without bytes: it would be the last')
   t.equal(formatLastChunk(['A', 'b']), '0\r\nA: b\r\n\r\n')
   const values = ['a\rb', 'a\nb', 'a\0b', '\x7f', '\u010d\u010a', '\u{1f600}']
   for (const lines of [

@@ -1,5 +1,6 @@
 import type { TLSSocket } from 'node:tls'
 import type { Logger } from '../../log.ts'
+import { ignoreErrors } from '../../net/ignore-errors.ts'
 import { pathRouteKey } from '../../protocol/offers.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
 import type { Route, Visitor } from '../upstream.ts'
@@ -99,7 +100,7 @@ export class HttpsEdge {
       socket.destroy()
       return
     }
-    socket.on('error', () => {}) // its close says the same
+    ignoreErrors(socket) // its close says the same
     const shared = new SharedConnection(socket, serverName, this.#options.registry)
     const isShared = (host: string) => shared.isFor(host)
     const server = socket.alpnProtocol === 'h2' && this.#http2 ? this.#http2 : this.#http1

@@ -1,9 +1,10 @@
 import { type BodyListener, BodyReader } from '../../../http1/body-reader.ts'
 import { malformed } from '../../../http1/errors.ts'
-import { formatChunkSize, formatHead, formatLastChunk } from '../../../http1/format.ts'
+import { formatHead, formatLastChunk, writeChunk } from '../../../http1/format.ts'
 import { responseFraming } from '../../../http1/framing.ts'
 import { type Http1ResponseHead, mayBeginResponse, parseResponseHead } from '../../../http1/head.ts'
 import { HeadReader } from '../../../http1/head-reader.ts'
+import { isPersistent } from '../../../http1/persistence.ts'
 import { valuesOf } from '../headers.ts'
 import type { TargetConnection, TargetUser } from './target-connection.ts'
 import type {
@@ -77,9 +78,7 @@ export class Http1TargetRequest implements TargetRequest, TargetUser, BodyListen
       this.#fail(new Error('the upload is longer than announced'))
       return true
     }
-    outbox.write(formatChunkSize(piece.length))
-    outbox.write(piece)
-    return outbox.write('\r\n')
+    return writeChunk(outbox, piece)
   }
 
   get isHeldUp(): boolean {
@@ -188,12 +187,9 @@ export class Http1TargetRequest implements TargetRequest, TargetUser, BodyListen
     this.#listener.onBodyEnd(this.#trailers ?? [])
   }
 
-  /** RFC 9112 §9.3 */
   get #isKept(): boolean {
     const { httpVersion, rawHeaders } = this.#answer as Http1ResponseHead
-    const tokens = valuesOf(rawHeaders, 'connection').join().toLowerCase()
-    if (/\bclose\b/.test(tokens)) return false
-    return httpVersion === '1.1' || /\bkeep-alive\b/.test(tokens)
+    return isPersistent(httpVersion, valuesOf(rawHeaders, 'connection').join().toLowerCase())
   }
 
   onEnd(): void {

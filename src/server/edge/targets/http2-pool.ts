@@ -1,5 +1,6 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2'
 import type { Duplex } from 'node:stream'
+import { ignoreErrors } from '../../../net/ignore-errors.ts'
 import type { TargetProtocol } from '../../../protocol/messages.ts'
 import type { Route } from '../../upstream.ts'
 import type { TargetOptions } from './target-request.ts'
@@ -76,7 +77,7 @@ class Session {
 
   constructor({ route, visitor, headerBytes }: Http2Target) {
     const stream = route.holder.open(route, visitor)
-    stream.on('error', () => {}) // the requests on it are told
+    ignoreErrors(stream) // the requests on it are told
     if (stream.destroyed) throw stream.errored ?? new Error('the upstream gave no stream')
     this.#stream = stream
     this.http2 = connect('http://target', {

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { ignoreErrors } from '../../../net/ignore-errors.ts'
 import { Outbox } from '../../../net/outbox.ts'
 import type { Route } from '../../upstream.ts'
 
@@ -45,7 +46,7 @@ export class TargetConnection {
     stream.on('data', this.#onData)
     stream.on('end', this.#onEnd)
     stream.on('drain', this.#onDrain)
-    stream.on('error', () => {}) // its close says the same
+    ignoreErrors(stream) // its close says the same
     stream.once('close', this.#onClose)
   }
 

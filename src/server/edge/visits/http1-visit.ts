@@ -1,8 +1,9 @@
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { formatChunkSize, formatHead, formatLastChunk } from '../../../http1/format.ts'
+import { formatHead, formatLastChunk, writeChunk } from '../../../http1/format.ts'
 import type { Http1RequestHead } from '../../../http1/head.ts'
+import { isPersistent } from '../../../http1/persistence.ts'
 import type { Outbox } from '../../../net/outbox.ts'
 import { reset } from '../../../net/reset.ts'
 import { valuesOf } from '../headers.ts'
@@ -68,7 +69,7 @@ export class Http1Visit implements Visit {
       this.hasUpload && this.takesTrailers && valuesOf(head.rawHeaders, 'expect').length > 0
     this.canSwitch = /\bupgrade\b/.test(tokens) && valuesOf(head.rawHeaders, 'upgrade').length > 0
     // Who asks for another protocol may speak it already, without waiting for the answer.
-    const isKept = !this.canSwitch && isToBeKept(head.httpVersion, tokens)
+    const isKept = !this.canSwitch && isPersistent(head.httpVersion, tokens)
     this.isLast = shape.isLast || connection.isClosing || !isKept
   }
 
@@ -158,17 +159,15 @@ export class Http1Visit implements Visit {
 
   write(piece: Buffer): boolean {
     const { outbox } = this.#connection
-    if (this.#framing === 'none' || this.#framing === 'empty') return true
-    if (this.#framing === 'length') {
-      this.#leftBytes -= piece.length
-      if (this.#leftBytes < 0)
+    switch (this.#framing) {
+      case 'chunked':
+        return writeChunk(outbox, piece)
+      case 'close':
+        return outbox.write(piece)
+      case 'length':
+        this.#leftBytes -= piece.length
+        if (this.#leftBytes >= 0) return outbox.write(piece)
         this.break() // more than was promised would be the next response
-      else return outbox.write(piece)
-    } else if (this.#framing === 'close') return outbox.write(piece)
-    else if (piece.length > 0) {
-      outbox.write(formatChunkSize(piece.length))
-      outbox.write(piece)
-      return outbox.write('\r\n')
     }
     return true
   }
@@ -231,9 +230,3 @@ const framingLines: Readonly<Record<Framing, string>> = {
 }
 
 const closingLine = 'Connection: close\r\n'
-
-/** RFC 9112 §9.3 */
-function isToBeKept(httpVersion: string, connectionTokens: string): boolean {
-  if (/\bclose\b/.test(connectionTokens)) return false
-  return httpVersion === '1.1' || /\bkeep-alive\b/.test(connectionTokens)
-}

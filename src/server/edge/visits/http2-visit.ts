@@ -1,5 +1,6 @@
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { Duplex } from 'node:stream'
+import { ignoreErrors } from '../../../net/ignore-errors.ts'
 import { isFull } from '../../../net/write-ahead.ts'
 import { requestHead, toHttp2 } from '../http2-headers.ts'
 import type { RequestHead, ResponseHead, Visit, VisitHandler } from './visit.ts'
@@ -40,7 +41,7 @@ export class Http2Visit implements Visit {
     this.#stream = stream
     this.#idleMs = idleMs
     this.#onDone = onDone
-    stream.on('error', () => {}) // its close says the same
+    ignoreErrors(stream) // its close says the same
     stream.once('close', this.#onClose)
     stream.on('drain', () => this.handler.onVisitorDrain?.())
     stream.on('trailers', (_trailers, _flags, ...[rawTrailers]: [string[]?]) => {

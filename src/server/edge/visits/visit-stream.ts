@@ -1,4 +1,5 @@
 import { Duplex } from 'node:stream'
+import { ignoreErrors } from '../../../net/ignore-errors.ts'
 import type { Visit, VisitHandler } from './visit.ts'
 
 /**
@@ -14,7 +15,7 @@ export class VisitStream extends Duplex implements VisitHandler {
     super({ autoDestroy: false }) // it closes when the visit does, which is when the last byte has gone
     this.#visit = visit
     visit.handler = this
-    this.on('error', () => {}) // its close says the same
+    ignoreErrors(this) // its close says the same
     if (!visit.hasUpload) this.push(null)
   }
 
