@@ -7,6 +7,7 @@ import { Gateway } from '../server/gateway.ts'
 import type { GatewayAddresses } from '../server/status.ts'
 import type { Invocation } from './arguments.ts'
 import { openCertificates, openCommands } from './certificates.ts'
+import { letHeapGrow } from './heap.ts'
 import { createLogger } from './logger.ts'
 import { type Life, stopped } from './main.ts'
 import { loadServer } from './server-config.ts'
@@ -45,6 +46,7 @@ export async function runGateway(invocation: Invocation, life: Life): Promise<vo
   const refresh = () => Promise.all([opened.refresh(), revocations?.refresh()])
   life.onHangup(() => void reload({ loaded, log, refresh }))
   await gateway.start()
+  letHeapGrow()
   const names = () => gateway.status().certificates.map(({ name }) => name)
   const commands = certificates && (await openCommands(config, certificates, names, log))
   logAddresses(gateway.addresses, config, log)
