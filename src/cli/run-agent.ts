@@ -8,6 +8,7 @@ import { monitorAddress, openMonitor } from './agent-monitor.ts'
 import { reloadOnChange } from './agent-reload.ts'
 import type { Invocation } from './arguments.ts'
 import type { LiveStatus } from './live/live-status.ts'
+import { letHeapGrow } from './heap.ts'
 import { createLogger } from './logger.ts'
 import type { Life } from './main.ts'
 import { endOfLifeNotice, programVersion } from './version.ts'
@@ -38,6 +39,7 @@ export async function runAgent(invocation: Invocation, life: Life): Promise<void
     const change = (settings: AgentSettings) => agent.change(settings)
     stopReloading = reloadOnChange({ invocation, life, log, loaded, connection, change })
   }
+  letHeapGrow()
   await agent.run(life.signal)
   stopReloading?.()
   await monitor?.close()
