@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isListening, startSshd } from '../../test/e2e/daemons.ts'
+import { fileURLToPath } from 'node:url'
+import { isListening, startDaemon, startSshd } from '../../test/e2e/daemons.ts'
 import { closedPort } from '../../test/e2e/targets.ts'
 import { startAgent, startGateway, temporaryDirectory } from '../../test/support/programs.ts'
 import type { Scope } from '../../test/support/scope.ts'
@@ -23,12 +24,16 @@ export interface Way {
   readonly hasHttp2: boolean
 }
 
-/** nginx without a tunnel is the limit; ssh's behind nginx is what one would do without us. */
+/**
+ * nginx without a tunnel is the limit, Node without one the limit of what is written in it; ssh's behind nginx
+ * is what one would do without us.
+ */
 export async function startWays(scope: Scope): Promise<Way[]> {
   const certificate = await makeCertificate(scope, hostname)
   const origin = await startOrigin(scope, certificate)
   return [
     await proxyOnly(scope, certificate, origin),
+    await bareNode(scope, certificate, origin),
     await sshBehindProxy(scope, certificate, origin),
     await ours(scope, 'http', origin.port),
     await ours(scope, 'tcp', origin.port),
@@ -43,6 +48,18 @@ async function proxyOnly(
 ): Promise<Way> {
   const { port, pid } = await startProxy(scope, certificate, origin.port)
   return { name: 'nginx, no tunnel', port, gateway: [pid], agent: [], hasHttp2: true }
+}
+
+async function bareNode(
+  scope: Scope,
+  { key, chain }: CertificateFiles,
+  origin: Origin,
+): Promise<Way> {
+  const port = await closedPort()
+  const program = fileURLToPath(new URL('bare-node.js', import.meta.url))
+  const args = [program, `${port}`, `${origin.port}`, key, chain]
+  const pid = await startDaemon(scope, process.execPath, args, [port])
+  return { name: 'Node, no tunnel', port, gateway: [pid], agent: [], hasHttp2: false }
 }
 
 async function sshBehindProxy(
