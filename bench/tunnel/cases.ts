@@ -16,6 +16,8 @@ export interface Case {
   readonly run: (way: Way) => Promise<readonly number[] | undefined>
   /** Of programs that have just been started, and once. */
   readonly isFresh?: boolean
+  /** From the public side to the service, if that is far away. */
+  readonly roundTripMs?: number
 }
 
 const seconds = 2
@@ -57,6 +59,10 @@ export function tunnelCases(scope: Scope): Record<string, Case> {
         return [sorted[99] ?? Number.NaN, sorted[197] ?? Number.NaN]
       },
     },
+    distance: {
+      ...transfers('256 MB down over 100 ms of round trip', (way) => download(way, '/256m'), 256),
+      roundTripMs: 100,
+    },
     memory: {
       metrics: [
         less('resident with one visitor: gateway', 'MiB'),
@@ -86,8 +92,12 @@ function gets(name: string, load: { connections: number; header?: string; path?:
   }
 }
 
-function transfers(name: string, transfer: (way: Way) => Promise<number>): Case {
-  const size = downloadBytes / GB
+function transfers(
+  name: string,
+  transfer: (way: Way) => Promise<number>,
+  MiB = downloadBytes / 1024 ** 2,
+): Case {
+  const size = (MiB * 1024 ** 2) / GB
   return {
     metrics: [
       more(name, 'MB/s'),

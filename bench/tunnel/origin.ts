@@ -25,6 +25,7 @@ export async function startOrigin(scope: Scope, { key, chain }: CertificateFiles
   writeFileSync(join(root, '100k'), Buffer.alloc(100_000, 'x'))
   for (const [name, bytes] of [
     ['1g', downloadBytes],
+    ['256m', 256 * 1024 ** 2],
     ['64m', 64 * 1024 ** 2],
   ] as const) {
     writeFileSync(join(root, name), '')

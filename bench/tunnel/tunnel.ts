@@ -17,11 +17,11 @@ export async function* benchTunnel({ rounds, wants }: SuiteOptions): AsyncGenera
   const scope = new BenchScope()
   try {
     const cases = Object.entries(tunnelCases(scope)).filter(([name]) => wants(name))
-    const fresh = cases.filter(([, { isFresh }]) => isFresh)
-    for (const [, each] of fresh) yield* await measureFresh(each)
-    if (fresh.length === cases.length) return
+    const alone = cases.filter(([, each]) => each.isFresh || each.roundTripMs)
+    for (const [, each] of alone) yield* await measureAlone(each, rounds)
+    if (alone.length === cases.length) return
     const ways = await startWays(scope)
-    for (const [, each] of cases.filter((one) => !fresh.includes(one))) {
+    for (const [, each] of cases.filter((one) => !alone.includes(one))) {
       yield* await compare(each.metrics, contestantsOf(each, ways), rounds)
     }
   } finally {
@@ -29,12 +29,14 @@ export async function* benchTunnel({ rounds, wants }: SuiteOptions): AsyncGenera
   }
 }
 
-async function measureFresh(each: Case): Promise<Result[]> {
+/** With programs of its own. */
+async function measureAlone(each: Case, rounds: number): Promise<Result[]> {
   const scope = new BenchScope()
   try {
-    return await compare(each.metrics, contestantsOf(each, await startWays(scope)), 1, {
-      warmUps: 0,
-    })
+    const contestants = contestantsOf(each, await startWays(scope, each.roundTripMs))
+    return each.isFresh
+      ? await compare(each.metrics, contestants, 1, { warmUps: 0 })
+      : await compare(each.metrics, contestants, rounds)
   } finally {
     await scope.end()
   }

@@ -7,8 +7,9 @@ import { closedPort } from '../../test/e2e/targets.ts'
 import { startAgent, startGateway, temporaryDirectory } from '../../test/support/programs.ts'
 import type { Scope } from '../../test/support/scope.ts'
 import { type CertificateFiles, makeCertificate } from './certificate.ts'
+import { startDistance } from './distance.ts'
 import { startNginx } from './nginx.ts'
-import { type Origin, startOrigin } from './origin.ts'
+import { startOrigin } from './origin.ts'
 
 /** The name that visitors ask for, in all ways: every machine knows it, and every load generator takes it. */
 export const hostname = 'localhost'
@@ -26,38 +27,35 @@ export interface Way {
 
 /**
  * nginx without a tunnel is the limit, Node without one the limit of what is written in it; ssh's behind nginx
- * is what one would do without us.
+ * is what one would do without us. The public side may be far from the service.
  */
-export async function startWays(scope: Scope): Promise<Way[]> {
+export async function startWays(scope: Scope, roundTripMs = 0): Promise<Way[]> {
   const certificate = await makeCertificate(scope, hostname)
   const origin = await startOrigin(scope, certificate)
+  const far: Distance = async (port) =>
+    roundTripMs === 0 ? port : startDistance(scope, port, roundTripMs)
   return [
-    await proxyOnly(scope, certificate, origin),
-    await bareNode(scope, certificate, origin),
-    await sshBehindProxy(scope, certificate, origin),
-    await ours(scope, 'http', origin.port),
-    await ours(scope, 'tcp', origin.port),
-    await ours(scope, 'tls', origin.tlsPort),
+    await proxyOnly(scope, certificate, await far(origin.port)),
+    await bareNode(scope, certificate, await far(origin.port)),
+    await sshBehindProxy(scope, certificate, origin.port, far),
+    await ours(scope, 'http', origin.port, far),
+    await ours(scope, 'tcp', origin.port, far),
+    await ours(scope, 'tls', origin.tlsPort, far),
   ]
 }
 
-async function proxyOnly(
-  scope: Scope,
-  certificate: CertificateFiles,
-  origin: Origin,
-): Promise<Way> {
-  const { port, pid } = await startProxy(scope, certificate, origin.port)
+/** The port to connect to in place of this one. */
+type Distance = (port: number) => Promise<number>
+
+async function proxyOnly(scope: Scope, certificate: CertificateFiles, to: number): Promise<Way> {
+  const { port, pid } = await startProxy(scope, certificate, to)
   return { name: 'nginx, no tunnel', port, gateway: [pid], agent: [], hasHttp2: true }
 }
 
-async function bareNode(
-  scope: Scope,
-  { key, chain }: CertificateFiles,
-  origin: Origin,
-): Promise<Way> {
+async function bareNode(scope: Scope, { key, chain }: CertificateFiles, to: number): Promise<Way> {
   const port = await closedPort()
   const program = fileURLToPath(new URL('bare-node.js', import.meta.url))
-  const args = [program, `${port}`, `${origin.port}`, key, chain]
+  const args = [program, `${port}`, `${to}`, key, chain]
   const pid = await startDaemon(scope, process.execPath, args, [port])
   return { name: 'Node, no tunnel', port, gateway: [pid], agent: [], hasHttp2: false }
 }
@@ -65,14 +63,16 @@ async function bareNode(
 async function sshBehindProxy(
   scope: Scope,
   certificate: CertificateFiles,
-  origin: Origin,
+  target: number,
+  far: Distance,
 ): Promise<Way> {
   const sshd = await startSshd(scope)
   const forwarded = await closedPort()
   const config = join(temporaryDirectory(scope), 'config')
   writeFileSync(config, sshd.clientOptions.join('\n'), { mode: 0o600 })
-  const forward = `127.0.0.1:${forwarded}:127.0.0.1:${origin.port}`
-  const args = ['-F', config, '-N', '-R', forward, '-p', String(sshd.port), '127.0.0.1']
+  const forward = `127.0.0.1:${forwarded}:127.0.0.1:${target}`
+  const sshPort = await far(sshd.port)
+  const args = ['-F', config, '-N', '-R', forward, '-p', String(sshPort), '127.0.0.1']
   const ssh = spawn('ssh', args, { stdio: 'ignore' })
   scope.teardown(() => ssh.kill())
   if (!(await isListening(forwarded, ssh))) throw new Error('ssh -R did not start')
@@ -99,7 +99,12 @@ async function startProxy(scope: Scope, { key, chain }: CertificateFiles, to: nu
   return { port, pid: await startNginx(scope, servers, [port]) }
 }
 
-async function ours(scope: Scope, mode: 'http' | 'tcp' | 'tls', target: number): Promise<Way> {
+async function ours(
+  scope: Scope,
+  mode: 'http' | 'tcp' | 'tls',
+  target: number,
+  far: Distance,
+): Promise<Way> {
   const gateway = await startGateway(scope, {
     env: {
       TUNNEL_HOST: 'tunnel.localhost',
@@ -107,7 +112,7 @@ async function ours(scope: Scope, mode: 'http' | 'tcp' | 'tls', target: number):
       MAX_CONNECTIONS_PER_ADDRESS: '15000',
     },
   })
-  const config = { tunnel_addr: `tunnel.localhost:${gateway.ports.tunnel}` }
+  const config = { tunnel_addr: `tunnel.localhost:${await far(gateway.ports.tunnel)}` }
   const agent = await startAgent(scope, gateway, [{ hostname, mode, target }], { config })
   gateway.program.ignoreLog()
   agent.ignoreLog()
