@@ -395,6 +395,32 @@ t.test('when nothing moves for too long', async (t) => {
   })
 })
 
+t.test(
+  'a visitor that takes less than the window is cut off after one time of silence',
+  async (t) => {
+    const timeouts = { idleMs: 500 }
+    const { session, edge } = await startWith(
+      t,
+      (_head, socket) => {
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n${'x'.repeat(100)}`)
+        return undefined
+      },
+      timeouts,
+    )
+    session.settings({ initialWindowSize: 10 })
+    await once(session, 'localSettings')
+    const stream = session.request({ ':authority': 'app.test' })
+    stream.on('error', () => {})
+    await once(stream, 'response') // and not read
+    await until('the end', () => edge.log.lines.at(-1)?.fields.outcome === 'broken')
+    const { durationMs } = edge.log.lines.at(-1)?.fields ?? {}
+    t.ok(
+      Number(durationMs) < 10 * timeouts.idleMs,
+      'a target that is silent may be so for 30 of them',
+    )
+  },
+)
+
 t.test('what is left of a stream is not held up by another that nobody reads', async (t) => {
   const block = Buffer.alloc(1024 * 1024, 'x')
   const { session, ask } = await startWith(t, (head, socket) => {

@@ -71,7 +71,7 @@ export class Http2Visit implements Visit {
   }
 
   get isHeldUp(): boolean {
-    return this.#stream.writableNeedDrain
+    return this.#stream.writableLength > 0
   }
 
   get isAnswered(): boolean {
