@@ -40,6 +40,9 @@ t.test('h2load', { skip: lacks('h2load') || lacksNewerNode() }, async (t) => {
   }
 
   t.test('nobody warns', { buffered: false }, async (t) => {
-    for (const program of [gateway.program, agent]) t.strictSame(program.warnings, [])
+    for (const program of [gateway.program, agent]) {
+      t.strictSame(program.warnings, [])
+      t.equal(program.stderr, '', 'nor does Node, of what we set of it')
+    }
   })
 })
