@@ -77,10 +77,7 @@ function watch(side: Duplex, other: Duplex, closed: () => void): void {
   else if (side.destroyed) check()
 }
 
-/**
- * Who is left has only last bytes to take. Under TLS Node may never notice that their taker has gone (seen
- * on a busy machine, 20.20.2), and then nothing else would end the wait.
- */
+/** Who is left has only last bytes to take, and nothing else would end the wait for one who takes none. */
 function giveUpOnSilence(socket: Socket): void {
   socket.setTimeout(LAST_BYTES_MS, () => socket.destroy())
 }

@@ -2,10 +2,21 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import net, { type AddressInfo } from 'node:net'
 import { Duplex } from 'node:stream'
+import tls, { type TLSSocket } from 'node:tls'
 import t from 'tap'
 import { splice } from '../../src/net/splice.ts'
 import { duplexPair } from '../support/duplex-pair.ts'
-import { type Lay, pairWire, tcpWire, tlsWire, tolerant, unixWire, type Wire } from './wires.ts'
+import {
+  type Lay,
+  local,
+  pairWire,
+  tcpWire,
+  testCredentials,
+  tlsWire,
+  tolerant,
+  unixWire,
+  type Wire,
+} from './wires.ts'
 
 // visitor ── wire ── [ splice ] ── wire ── target
 const layouts: Record<string, [Lay, Lay]> = {
@@ -245,6 +256,37 @@ t.test('a reset right behind the last byte is passed on as a reset', async (t) =
       await done
     }
   }
+})
+
+t.test('a reset that meets the tickets of TLS is noticed behind a waiting write', async (t) => {
+  const context = tls.createSecureContext(await testCredentials())
+  let handle: { readStop(): void; readStart(): void } | undefined
+  const server = tls.createServer({
+    allowHalfOpen: true,
+    SNICallback(this: TLSSocket & { _handle?: typeof handle }, _name, answer) {
+      handle = this._handle
+      handle?.readStop() // so that all that the visitor does will be there at once
+      answer(null, context)
+    },
+  })
+  server.on('connection', (under: net.Socket) => t.ok(under.remoteAddress)) // Node keeps it
+  server.listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const visitor = tolerant(tls.connect({ ...local(port), servername: 'localhost' }))
+  await once(visitor, 'secureConnect')
+  await new Promise((resolve) => visitor.write('half a quest', resolve))
+  abort(visitor)
+  const accepted = once(server, 'secureConnection')
+  handle?.readStart()
+  const [socket] = await accepted
+  const target = await pairWire(t)
+  await new Promise(setImmediate) // and then the tickets have met the reset
+  socket.write('an answer')
+  const done = splice(tolerant(socket), target.near)
+  t.match(await read(target.far), { bytes: 12, how: 'error' })
+  await done
 })
 
 /** A reset as other programs send it: without a farewell of TLS either. */
