@@ -14,42 +14,72 @@ export function requestFraming(
   rawHeaders: Fields,
   httpVersion: string,
 ): Exclude<BodyFraming, { kind: 'close' }> | undefined {
-  const declared = declaredFraming(rawHeaders)
-  if (declared === 'ambiguous') return undefined
-  if (declared?.kind === 'chunked' && httpVersion !== '1.1') return undefined
-  return declared ?? none
+  const { length, encoding, isPlain } = declarationIn(rawHeaders)
+  if (!isPlain || (encoding !== undefined && httpVersion !== '1.1')) return undefined
+  return declared(length, encoding, none)
 }
 
-/** That of the response to a request of this method; undefined where it is ambiguous. */
+/**
+ * That of the response to a request of this method; undefined where it is ambiguous. What some targets
+ * write is not: one length several times, and a length beside chunks, which does not count (RFC 9112 §6.3).
+ */
 export function responseFraming(
   { status, rawHeaders }: { readonly status: number; readonly rawHeaders: Fields },
   method: string,
 ): BodyFraming | undefined {
   if (method === 'HEAD' || status === 204 || status === 304 || status < 200) return none
-  const declared = declaredFraming(rawHeaders)
-  return declared === 'ambiguous' ? undefined : (declared ?? untilClose)
+  const { length, encoding, isOne } = declarationIn(rawHeaders)
+  return isOne ? declared(length, encoding, untilClose) : undefined
 }
 
-/** By the lines alone; undefined where they say nothing. */
-function declaredFraming(rawHeaders: Fields) {
+/** Whether the response's framing is what it should be, so that something may follow (RFC 9112 §6.1, §6.3). */
+export function isFramedSoundly(head: {
+  readonly httpVersion: string
+  readonly rawHeaders: Fields
+}): boolean {
+  const { encoding, isPlain } = declarationIn(head.rawHeaders)
+  return isPlain && (encoding === undefined || head.httpVersion === '1.1')
+}
+
+interface Declaration {
+  readonly length: string | undefined
+  readonly encoding: string | undefined
+  /** No two lines contradict each other. */
+  readonly isOne: boolean
+  /** One line at most, of one of the two kinds. */
+  readonly isPlain: boolean
+}
+
+function declarationIn(rawHeaders: Fields): Declaration {
   let length: string | undefined
   let encoding: string | undefined
+  let isOne = true
+  let isPlain = true
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] as string
     const value = rawHeaders[index + 1] as string
     if (name.length === 14 && name.toLowerCase() === 'content-length') {
-      if (length !== undefined) return 'ambiguous'
+      if (length !== undefined) isPlain = false
+      if (length !== undefined && length !== value) isOne = false
       length = value
     } else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') {
-      if (encoding !== undefined) return 'ambiguous'
+      if (encoding !== undefined) isOne = isPlain = false
       encoding = value
     }
   }
-  if (encoding !== undefined) {
-    return length === undefined && encoding.toLowerCase() === 'chunked' ? chunked : 'ambiguous'
-  }
-  if (length === undefined) return undefined
-  if (!lengthForm.test(length)) return 'ambiguous'
+  if (length !== undefined && encoding !== undefined) isPlain = false
+  return { length, encoding, isOne, isPlain }
+}
+
+/** What one line says, or else `unsaid`; undefined where it says nothing that could be meant. */
+function declared<Unsaid>(
+  length: string | undefined,
+  encoding: string | undefined,
+  unsaid: Unsaid,
+) {
+  if (encoding !== undefined) return encoding.toLowerCase() === 'chunked' ? chunked : undefined
+  if (length === undefined) return unsaid
+  if (!lengthForm.test(length)) return undefined
   const bytes = Number(length)
   return bytes === 0 ? none : ({ kind: 'length', length: bytes } as const)
 }

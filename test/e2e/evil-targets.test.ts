@@ -23,9 +23,22 @@ const second = `${ok('Content-Length: 6')}second`
 const cases: Case[] = [
   // Where it ends
   ['two lengths', `${ok('Content-Length: 4', 'Content-Length: 8')}evilevil`, 'page'],
-  ['one length twice', `${ok('Content-Length: 4', 'Content-Length: 4')}evil`, 'page'],
+  [
+    'one length twice',
+    `${ok('Content-Length: 4', 'Content-Length: 4')}evil`,
+    { body: 'evil', headers: ['content-length', 'x-request-id', 'date', 'connection'] },
+  ],
   ['a list of lengths', `${ok('Content-Length: 4, 4')}evil`, 'page'],
-  ['a length and chunks', `${ok('Content-Length: 4', chunked)}4\r\nevil\r\n0\r\n\r\n`, 'page'],
+  [
+    'a length and chunks',
+    `${ok('Content-Length: 5', chunked)}4\r\nevil\r\n0\r\n\r\n`,
+    { body: 'evil', headers: ['x-request-id', 'date', 'connection', 'transfer-encoding'] },
+  ],
+  [
+    'chunks in HTTP/1.0',
+    `${ok('Connection: keep-alive', chunked).replace('1.1', '1.0')}4\r\nevil\r\n0\r\n\r\n`,
+    whole,
+  ],
   ['a length with a sign', `${ok('Content-Length: +4')}evil`, 'page'],
   ['a negative length', `${ok('Content-Length: -4')}evil`, 'page'],
   ['an empty length', `${ok('Content-Length:')}evil`, 'page'],

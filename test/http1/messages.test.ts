@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { formatHead, formatLastChunk, writeChunk } from '../../src/http1/format.ts'
-import { requestFraming, responseFraming } from '../../src/http1/framing.ts'
+import { isFramedSoundly, requestFraming, responseFraming } from '../../src/http1/framing.ts'
 import { mayBeginRequest, mayBeginResponse } from '../../src/http1/head.ts'
 import { HeadReader } from '../../src/http1/head-reader.ts'
 import { LineReader } from '../../src/http1/line-reader.ts'
@@ -221,8 +221,14 @@ t.test('a response ends where its request, its status and its lines say', async 
     ['GET', 200, ['Content-Length', '0'], { kind: 'none' }],
     ['GET', 200, [], { kind: 'close' }],
     ['GET', 200, ['Transfer-Encoding', 'chunked'], { kind: 'chunked' }],
-    ['GET', 200, [...length, 'Transfer-Encoding', 'chunked'], undefined],
-    ['GET', 200, [...length, ...length], undefined],
+    ['GET', 200, [...length, 'Transfer-Encoding', 'chunked'], { kind: 'chunked' }],
+    ['GET', 200, ['Transfer-Encoding', 'chunked', ...length], { kind: 'chunked' }],
+    ['GET', 200, [...length, ...length], { kind: 'length', length: 5 }],
+    ['GET', 200, [...length, 'content-length', '05'], undefined],
+    ['GET', 200, [...length, 'Content-Length', '6', ...length], undefined],
+    ['GET', 200, ['Content-Length', '5, 5'], undefined],
+    ['GET', 200, ['Transfer-Encoding', 'chunked', 'Transfer-Encoding', 'chunked'], undefined],
+    ['GET', 200, [...length, 'Transfer-Encoding', 'identity'], undefined],
     ['GET', 200, ['Transfer-Encoding', 'gzip'], undefined],
     ['HEAD', 200, length, { kind: 'none' }],
     ['HEAD', 200, ['Transfer-Encoding', 'chunked'], { kind: 'none' }],
@@ -234,6 +240,22 @@ t.test('a response ends where its request, its status and its lines say', async 
   for (const [method, status, rawHeaders, wanted] of cases) {
     const title = `${method} ${status} ${rawHeaders}`
     t.strictSame(responseFraming({ status, rawHeaders }, method), wanted, title)
+  }
+})
+
+t.test('after a response whose end had to be guessed, nothing follows', async (t) => {
+  const length = ['Content-Length', '5']
+  const chunked = ['Transfer-Encoding', 'chunked']
+  for (const [httpVersion, rawHeaders, isSound] of [
+    ['1.1', [], true],
+    ['1.1', length, true],
+    ['1.0', length, true],
+    ['1.1', chunked, true],
+    ['1.0', chunked, false],
+    ['1.1', [...length, ...chunked], false],
+    ['1.1', [...length, ...length], false],
+  ] as const) {
+    t.equal(isFramedSoundly({ httpVersion, rawHeaders }), isSound, `${httpVersion} ${rawHeaders}`)
   }
 })
 

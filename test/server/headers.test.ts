@@ -20,7 +20,11 @@ t.test('hop-by-hop lines end here', async (t) => {
     'Upgrade',
   ]) {
     t.same(passed('A', '1', name, 'x', 'A', '2'), ['A', '1', 'A', '2'], name)
-    t.same(responseHeaders([name, 'x'], { requestId: 'r' }), ['X-Request-Id', 'r'], name)
+    t.same(
+      responseHeaders([name, 'x'], { status: 200, requestId: 'r' }),
+      ['X-Request-Id', 'r'],
+      name,
+    )
   }
 
   t.test('and so do those that Connection names, in any case and on any line', async (t) => {
@@ -60,12 +64,25 @@ t.test('names that only look like ours go too', async (t) => {
 
 t.test('order, case and duplicates of the rest stay', async (t) => {
   const lines = ['Set-Cookie', 'a=1', 'B', '1', 'set-cookie', 'b=2, c', 'b', '2', 'SET-COOKIE', '']
-  t.same(responseHeaders(lines, { requestId: 'r' }), [...lines, 'X-Request-Id', 'r'])
+  t.same(responseHeaders(lines, { status: 200, requestId: 'r' }), [...lines, 'X-Request-Id', 'r'])
+})
+
+t.test('one line says how long a response is, and none where it would not count', async (t) => {
+  const length = ['Content-Length', '5']
+  const passed = (status: number, ...lines: string[]) =>
+    responseHeaders([...lines, ...length], { status, requestId: 'r' }).slice(0, -2)
+  t.same(passed(200), length)
+  t.same(passed(200, 'content-length', '5', 'A', 'b'), ['content-length', '5', 'A', 'b'])
+  t.same(passed(304), length, 'that of what was not modified (RFC 9110 §8.6)')
+  t.same(passed(205), length)
+  t.same(passed(204), [])
+  t.same(passed(101), [])
+  t.same(passed(200, 'Transfer-Encoding', 'chunked'), [], 'chunks say it better')
 })
 
 t.test('a response cannot pass for one of the gateway itself', async (t) => {
   const lines = ['Gotunnel-Error', 'HOST_UNKNOWN', 'X-Request-Id', 'other']
-  t.same(responseHeaders(lines, { requestId: 'r' }), ['X-Request-Id', 'r'])
+  t.same(responseHeaders(lines, { status: 200, requestId: 'r' }), ['X-Request-Id', 'r'])
 })
 
 t.test('trailers that could be taken for more than they are do not pass', async (t) => {

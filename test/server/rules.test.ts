@@ -192,7 +192,7 @@ t.test('header lines, in any case and as often as they are there', async (t) => 
     ...['HOST', 'origin:1', 'A', '1', 'X-Forwarded-For', '-', 'Content-Length', '0'],
   ])
   const answered = ['server', 'a', 'x-old', '1', 'B', '2', 'X-OLD', '3']
-  t.same(responseHeaders(answered, { requestId: 'r', rules }), [
+  t.same(responseHeaders(answered, { status: 200, requestId: 'r', rules }), [
     ...['B', '2', 'Server', 'ours', 'X-Request-Id', 'r'],
   ])
   t.same(trailerPairs(['x-old', '1', 'C', '2'], rules.responseHeaders), [['C', '2']])

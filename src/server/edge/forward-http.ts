@@ -217,7 +217,8 @@ export class HttpExchange implements TargetListener, VisitHandler {
     const hasTrailers = mayHaveTrailers && !isAll && visit.takesTrailers
     this.#hasTrailers = hasTrailers
     try {
-      const lines = responseHeaders(rawHeaders, { requestId, hasTrailers, rules: route.rules })
+      const { rules } = route
+      const lines = responseHeaders(rawHeaders, { status, requestId, hasTrailers, rules })
       visit.respond({ status, message, lines, hasTrailers, isAll })
     } catch {
       this.#fail(edgeErrors.targetBroken)
@@ -246,7 +247,7 @@ export class HttpExchange implements TargetListener, VisitHandler {
     this.#request = undefined
   }
 
-  onSwitch({ rawHeaders }: AnswerHead, stream: Duplex): void {
+  onSwitch({ status, rawHeaders }: AnswerHead, stream: Duplex): void {
     const { visit, checked, requestId, route } = this.#options
     if (this.#isOver || this.#upgrade === undefined) {
       stream.destroy()
@@ -258,7 +259,7 @@ export class HttpExchange implements TargetListener, VisitHandler {
     clearTimeout(this.#deadline)
     const upgrade = valuesOf(rawHeaders, 'upgrade')[0] ?? checked.upgrade ?? ''
     const visitor = visit.switch(
-      responseHeaders(rawHeaders, { requestId, upgrade, rules: route.rules }),
+      responseHeaders(rawHeaders, { status, requestId, upgrade, rules: route.rules }),
     )
     void splice(visitor, stream).then(() => this.#done())
   }

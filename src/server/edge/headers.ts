@@ -40,6 +40,7 @@ export function requestHeaders(
 }
 
 export interface ResponseLines {
+  readonly status: number
   readonly requestId: string
   readonly hasTrailers?: boolean
   readonly rules?: RouteRules | undefined
@@ -50,14 +51,25 @@ export interface ResponseLines {
 /** The header lines of a response for the visitor. */
 export function responseHeaders(
   rawHeaders: readonly string[],
-  { requestId, hasTrailers, upgrade, rules }: ResponseLines,
+  { status, requestId, hasTrailers, upgrade, rules }: ResponseLines,
 ): string[] {
-  const kept = endToEnd(rawHeaders, (name) => oursInResponses.has(name))
+  let isLengthSaid = mayNotHaveLength(status, rawHeaders)
+  const kept = endToEnd(rawHeaders, (name) => {
+    if (name !== 'content-length') return oursInResponses.has(name)
+    const isIdle = isLengthSaid
+    isLengthSaid = true
+    return isIdle
+  })
   const lines = changed(kept, rules?.responseHeaders)
   lines.push('X-Request-Id', requestId)
   if (hasTrailers) pushTrailerNames(lines, rawHeaders)
   if (upgrade !== undefined) lines.push('Connection', 'Upgrade', 'Upgrade', upgrade)
   return lines
+}
+
+/** RFC 9110 §8.6, and RFC 9112 §6.3 of a length beside chunks. */
+function mayNotHaveLength(status: number, rawHeaders: readonly string[]): boolean {
+  return status < 200 || status === 204 || valuesOf(rawHeaders, 'transfer-encoding').length > 0
 }
 
 /** Trailers that may travel on, as pairs: none that a recipient could take for more than it is (RFC 9110 §6.5.1). */

@@ -1,7 +1,7 @@
 import { type BodyListener, BodyReader } from '../../../http1/body-reader.ts'
 import { malformed } from '../../../http1/errors.ts'
 import { formatHead, formatLastChunk, writeChunk } from '../../../http1/format.ts'
-import { responseFraming } from '../../../http1/framing.ts'
+import { isFramedSoundly, responseFraming } from '../../../http1/framing.ts'
 import { type Http1ResponseHead, mayBeginResponse, parseResponseHead } from '../../../http1/head.ts'
 import { HeadReader } from '../../../http1/head-reader.ts'
 import { isPersistent } from '../../../http1/persistence.ts'
@@ -188,7 +188,9 @@ export class Http1TargetRequest implements TargetRequest, TargetUser, BodyListen
   }
 
   get #isKept(): boolean {
-    const { httpVersion, rawHeaders } = this.#answer as Http1ResponseHead
+    const answer = this.#answer as Http1ResponseHead
+    const { httpVersion, rawHeaders } = answer
+    if (!isFramedSoundly(answer)) return false
     return isPersistent(httpVersion, valuesOf(rawHeaders, 'connection').join().toLowerCase())
   }
 
