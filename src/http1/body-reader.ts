@@ -139,7 +139,7 @@ const states = {
   close: 'until-close',
 } as const
 
-/** RFC 9112 §7.1.1; the white space before an extension is what old software writes. */
-const sizeLine = /^([0-9A-Fa-f]{1,16})(?:[\t ]*;[\t -~\x80-\xff]*)?$/
+/** RFC 9112 §7.1.1; the white space behind a size is what old software writes. */
+const sizeLine = /^([0-9A-Fa-f]{1,16})[\t ]*(?:;[\t -~\x80-\xff]*)?$/
 const maxLineBytes = 8_192
 const maxExtensionBytes = 16_384

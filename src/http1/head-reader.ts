@@ -7,15 +7,20 @@ const LF = 0x0a
 /** Takes the bytes of heads, one after the other; what comes in many pieces is held until it is whole. */
 export class HeadReader {
   readonly #limitBytes: number
+  readonly #takesBareLf: boolean
   readonly #mayBegin: (start: string) => boolean
   #held: Buffer | undefined
   #heldBytes = 0
-  /** The last head: its lines, each with its CRLF, without the empty one. */
+  /** The last head: its lines, each with its end, without the empty one. */
   text = ''
 
-  /** `mayBegin` is asked about the first bytes of a head, 32 or fewer. */
-  constructor(limitBytes: number, mayBegin: (start: string) => boolean) {
+  /**
+   * `mayBegin` is asked about the first bytes of a head, 32 or fewer. `takesBareLf`: whether that ends
+   * a line as well.
+   */
+  constructor(limitBytes: number, mayBegin: (start: string) => boolean, takesBareLf = false) {
     this.#limitBytes = limitBytes
+    this.#takesBareLf = takesBareLf
     this.#mayBegin = mayBegin
   }
 
@@ -31,14 +36,14 @@ export class HeadReader {
    */
   push(chunk: Buffer, at: number): number {
     if (this.#heldBytes > 0) return this.#pushHeld(chunk, at)
-    const end = chunk.indexOf(emptyLine, at)
+    const end = this.#endIn(chunk, at)
     if (end === -1) {
       this.#hold(chunk, at)
       return this.#endOfHeld(0)
     }
-    if (end + 4 - at > this.#limitBytes) throw tooLarge('a head', this.#limitBytes)
-    this.text = chunk.toString('latin1', at, end + 2)
-    return end + 4
+    if (end - at > this.#limitBytes) throw tooLarge('a head', this.#limitBytes)
+    this.#take(chunk, at, end)
+    return end
   }
 
   #pushHeld(chunk: Buffer, at: number): number {
@@ -46,10 +51,21 @@ export class HeadReader {
     this.#hold(chunk, at)
     const end = this.#endOfHeld(before)
     if (end === -1) return -1
-    this.text = (this.#held as Buffer).toString('latin1', 0, end - 2)
+    this.#take(this.#held as Buffer, 0, end)
     this.#held = undefined
     this.#heldBytes = 0
     return at + end - before
+  }
+
+  #take(bytes: Buffer, from: number, end: number): void {
+    this.text = bytes.toString('latin1', from, bytes[end - 2] === CR ? end - 2 : end - 1)
+  }
+
+  /** The place behind the empty line; −1 where there is none. */
+  #endIn(bytes: Buffer, from: number): number {
+    if (this.#takesBareLf) return endOfLines(bytes, from)
+    const found = bytes.indexOf(emptyLine, from)
+    return found === -1 ? -1 : found + 4
   }
 
   #hold(chunk: Buffer, at: number): void {
@@ -66,20 +82,34 @@ export class HeadReader {
 
   /**
    * The place behind the empty line, with everything before `before` looked at already. What can become no
-   * head is not waited for: a bare LF, which some take for the end of a line, stands in none.
+   * head is not waited for.
    */
   #endOfHeld(before: number): number {
     const held = (this.#held as Buffer).subarray(0, this.#heldBytes)
-    const found = held.indexOf(emptyLine, Math.max(0, before - 3))
-    const end = found === -1 ? held.length : found + 4
+    const found = this.#endIn(held, Math.max(0, before - 3))
+    const end = found === -1 ? held.length : found
     if (end > this.#limitBytes) throw tooLarge('a head', this.#limitBytes)
-    for (let lf = held.indexOf(LF, before); lf !== -1 && lf < end; lf = held.indexOf(LF, lf + 1)) {
-      if (held[lf - 1] !== CR) throw malformed('a line ends in a bare LF')
-    }
+    if (!this.#takesBareLf) refuseBareLf(held, before, end)
     if (before < startBytes && !this.#mayBegin(held.toString('latin1', 0, startBytes))) {
       throw malformed('this is no head')
     }
-    return found === -1 ? -1 : end
+    return found
+  }
+}
+
+/** As for `#endIn`, where lines end in LF, with a CR before it or without. */
+function endOfLines(bytes: Buffer, from: number): number {
+  for (let lf = bytes.indexOf(LF, from); lf !== -1; lf = bytes.indexOf(LF, lf + 1)) {
+    if (bytes[lf + 1] === LF) return lf + 2
+    if (bytes[lf + 1] === CR && bytes[lf + 2] === LF) return lf + 3
+  }
+  return -1
+}
+
+/** Some take it for the end of a line. */
+function refuseBareLf(bytes: Buffer, from: number, to: number): void {
+  for (let lf = bytes.indexOf(LF, from); lf !== -1 && lf < to; lf = bytes.indexOf(LF, lf + 1)) {
+    if (bytes[lf - 1] !== CR) throw malformed('a line ends in a bare LF')
   }
 }
 

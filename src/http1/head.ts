@@ -1,10 +1,12 @@
 /*
  * A message's head, to the letter of RFC 9112: what other readers might understand otherwise is
- * refused (bare CR or LF, folded lines, white space before a colon, control characters). Text is
- * latin1: a character is a byte. Written for speed: one look at all of the text, then slices of it.
+ * refused (bare CR or LF, folded lines, white space before a colon, control characters); some of that
+ * is mended in a response. Text is latin1: a character is a byte. Written for speed: one look at all of
+ * the text, then slices of it.
  */
 
 import { malformed } from './errors.ts'
+import { mendedResponseHead } from './mending.ts'
 
 export interface Http1RequestHead {
   readonly method: string
@@ -20,6 +22,8 @@ export interface Http1ResponseHead {
   readonly message: string
   readonly httpVersion: '1.1' | '1.0'
   readonly rawHeaders: string[]
+  /** It came as RFC 9112 has it, and was not mended. */
+  readonly isExact: boolean
 }
 
 /**
@@ -34,13 +38,21 @@ export function parseRequestHead(text: string): Http1RequestHead {
   return { method, url, httpVersion, rawHeaders: parseFields(text, end + 2) }
 }
 
-/** The same of a response. @throws Http1Error HTTP1_MALFORMED */
+/** The same of a response; its lines may end in a bare LF as well. @throws Http1Error HTTP1_MALFORMED */
 export function parseResponseHead(text: string): Http1ResponseHead {
+  const head = responseHeadIn(text, true) ?? responseHeadIn(mendedResponseHead(text), false)
+  if (head === undefined) throw malformed('this is no head of a response')
+  return head
+}
+
+function responseHeadIn(text: string, isExact: boolean): Http1ResponseHead | undefined {
   const end = text.indexOf('\r\n')
   const [, minor, status, message = ''] = statusLine.exec(text.slice(0, end)) ?? []
-  if (status === undefined) throw malformed('this is no status line')
+  if (status === undefined) return undefined
+  const rawHeaders = fieldsIn(text, end + 2)
+  if (rawHeaders === undefined) return undefined
   const httpVersion = minor === '0' ? '1.0' : '1.1'
-  return { status: Number(status), message, httpVersion, rawHeaders: parseFields(text, end + 2) }
+  return { status: Number(status), message, httpVersion, rawHeaders, isExact }
 }
 
 /** Whether a request's first bytes, 32 of them or fewer, may be that. */
@@ -55,8 +67,14 @@ export function mayBeginResponse(start: string): boolean {
 
 /** Header lines, or trailers, from a place in the text to its end. @throws Http1Error HTTP1_MALFORMED */
 export function parseFields(text: string, from: number): string[] {
+  const flat = fieldsIn(text, from)
+  if (flat === undefined) throw malformed('a header line is malformed')
+  return flat
+}
+
+function fieldsIn(text: string, from: number): string[] | undefined {
   fields.lastIndex = from
-  if (!fields.test(text)) throw malformed('a header line is malformed')
+  if (!fields.test(text)) return undefined
   const flat: string[] = []
   for (let at = from; at < text.length; ) {
     const colon = text.indexOf(':', at)
@@ -84,7 +102,10 @@ function isBlank(code: number): boolean {
 export const methodForm = /^[A-Z][A-Z-]{0,31}$/
 /** RFC 9112 §3 */
 const requestLine = /^([A-Z][A-Z-]{0,31}) ([!-~]+) HTTP\/1\.([01])$/
-/** RFC 9112 §4; the space behind the code is often forgotten where there is no reason. */
-const statusLine = /^HTTP\/1\.([01]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*))?$/
+/**
+ * RFC 9112 §4; the space behind the code is often forgotten where there is no reason. A higher minor
+ * version is read as the highest that is known (RFC 9110 §6.2).
+ */
+const statusLine = /^HTTP\/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*))?$/
 /** RFC 9110 §5.1 and §5.5 */
 const fields = /(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n)*$/y

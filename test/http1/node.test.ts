@@ -2,6 +2,7 @@ import http, { type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
+import { parseResponseHead } from '../../src/http1/head.ts'
 import { settle } from '../mux/turns.ts'
 import { duplexPair } from '../support/duplex-pair.ts'
 import { type Read, readRequest, readResponse } from './reading.ts'
@@ -37,7 +38,8 @@ t.test('a response that we take is the same response to Node', (t) =>
     const ours = readResponse([bytes])
     // With a tab behind it, the word is none to Node, and the body ends with the connection.
     if (/chunked *\t[\t ]*\r/i.test(bytes)) return
-    return isWhole(ours) ? { ours, nodes: await nodesResponse(bytes) } : undefined
+    if (!isWhole(ours) || wasMended(bytes)) return
+    return { ours, nodes: await nodesResponse(bytes) }
   }),
 )
 
@@ -49,7 +51,7 @@ const refusals: Readonly<Record<string, RegExp>> = {
   HPE_INVALID_URL: /^[A-Z-]+ [^/ ]/,
   // To the byte, what RFC 9112 §7.1.1 has in an extension; none of it goes any further.
   HPE_STRICT: /\r\n[0-9a-f]+[\t ]*;/i,
-  HPE_INVALID_CHUNK_SIZE: /\r\n[0-9a-f]+[\t ]+;/i,
+  HPE_INVALID_CHUNK_SIZE: /\r\n[0-9a-f]+[\t ]+[;\r]/i,
   // A tab is white space behind a value as well (RFC 9110 §5.6.3); we do not pass it on.
   HPE_INVALID_CONTENT_LENGTH: /^content-length:.*\t ?\r$/im,
   HPE_INVALID_TRANSFER_ENCODING: /^transfer-encoding:.*\t ?\r$/im,
@@ -74,6 +76,12 @@ async function compare(
   })
   await fc.assert(property, { numRuns, seed, examples: messages.map((bytes) => [bytes]) })
   t.comment(`HTTP1_SEED=${seed}: of ${numRuns}, ${taken} were taken`)
+}
+
+/** Then it says less than other proxies take (`messages.test.ts`), but more than Node. */
+function wasMended(response: string): boolean {
+  const end = response.search(/\n\r?\n/) + 1
+  return response[end] === '\n' || !parseResponseHead(response.slice(0, end)).isExact
 }
 
 function isWhole(read: Read | string): read is Read {

@@ -21,7 +21,7 @@ export interface Read {
 
 /** What the readers make of one message, in whatever pieces it comes; or the code of what is wrong with it. */
 export function readRequest(pieces: readonly string[], limitBytes = 1_000): Read | string {
-  return read(pieces, limitBytes, mayBeginRequest, (text) => {
+  return read(pieces, new HeadReader(limitBytes, mayBeginRequest), limitBytes, (text) => {
     const head = parseRequestHead(text)
     const framing = requestFraming(head.rawHeaders, head.httpVersion)
     const start = `${head.method} ${head.url} ${head.httpVersion}`
@@ -35,7 +35,7 @@ export function readResponse(
   method = 'GET',
   limitBytes = 1_000,
 ): Read | string {
-  return read(pieces, limitBytes, mayBeginResponse, (text) => {
+  return read(pieces, new HeadReader(limitBytes, mayBeginResponse, true), limitBytes, (text) => {
     const head = parseResponseHead(text)
     const start = `${head.httpVersion} ${head.status} ${head.message}`
     return { start, rawHeaders: head.rawHeaders, framing: responseFraming(head, method) }
@@ -46,11 +46,10 @@ type Parsed = Pick<Read, 'start' | 'rawHeaders'> & { framing: ReturnType<typeof 
 
 function read(
   pieces: readonly string[],
+  heads: HeadReader,
   limitBytes: number,
-  mayBegin: (start: string) => boolean,
   parse: (text: string) => Parsed,
 ): Read | string {
-  const heads = new HeadReader(limitBytes, mayBegin)
   const got: Read = { start: '', rawHeaders: [], body: '', rawTrailers: undefined, rest: '' }
   const listener = {
     onBody: (piece: Buffer) => {

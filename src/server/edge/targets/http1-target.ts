@@ -56,7 +56,7 @@ export class Http1TargetRequest implements TargetRequest, TargetUser, BodyListen
     this.#listener = listener
     this.#method = method
     this.#headerBytes = options.headerBytes
-    this.#heads = new HeadReader(options.headerBytes, mayBeginResponse)
+    this.#heads = new HeadReader(options.headerBytes, mayBeginResponse, true)
     this.#connection = pool.take(options)
     this.#connection.use(this)
   }
@@ -190,7 +190,7 @@ export class Http1TargetRequest implements TargetRequest, TargetUser, BodyListen
   get #isKept(): boolean {
     const answer = this.#answer as Http1ResponseHead
     const { httpVersion, rawHeaders } = answer
-    if (!isFramedSoundly(answer)) return false
+    if (!answer.isExact || !isFramedSoundly(answer)) return false
     return isPersistent(httpVersion, valuesOf(rawHeaders, 'connection').join().toLowerCase())
   }
 
