@@ -364,6 +364,20 @@ t.test('draining lets what runs end, and says that no more is taken', async (t) 
   await until('no connection is left', () => edge.connections.openCount === 0)
 })
 
+t.test('who ends the connection has left, whatever is still to be answered', async (t) => {
+  const edge = await startEdge(t)
+  const upstream = new FakeUpstream(await startOrigin(t, (socket) => socket.resume()))
+  edge.route('app.test', upstream)
+  const { socket } = await edge.visit('app.test', { ALPNProtocols: ['h2'] })
+  socket.allowHalfOpen = true
+  const session = await http2Over(t, socket)
+  session.request({ ':authority': 'app.test', ':path': '/' }).on('error', () => {})
+  await until('the request is there', () => upstream.streams.length === 1)
+  socket.end() // without GOAWAY, as a process ends that is killed
+  await until('no connection is left', () => edge.connections.openCount === 0)
+  await until('its stream is gone', () => upstream.streams.every((each) => each.destroyed))
+})
+
 t.test('when nothing moves for too long', async (t) => {
   const timeouts = { idleMs: 200, headerMs: 200, responseMs: 200 }
   const { session, edge, upstream } = await startWith(t, () => undefined, timeouts)

@@ -78,6 +78,8 @@ class Http2Connection {
     session.once('remoteSettings', () => this.#waitForVisits())
     session.on('remoteSettings', () => this.#control())
     session.on('ping', () => this.#control())
+    // Node waits: our half may stay open. But nobody is left to open a window, or to ask.
+    socket.once('end', () => session.destroy())
     session.on('error', () => {}) // its close says the same
     session.once('close', () => clearTimeout(this.#deadline))
     session.on('stream', (stream, _headers, _flags, ...[rawHeaders]: [string[]?]) => {
