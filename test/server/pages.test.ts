@@ -182,7 +182,7 @@ t.test('what strangers say is text, whatever they say', async (t) => {
       const routes = [route({ name: 'app.example.com', mode: 'http', target: word })]
       const said = { agentId: `${word}i`, agentName: word, agentVersion: word, agentPlatform: word }
       const status = statusWith([session({ ...said, routes })])
-      const record = [...telemetry.requests][0]
+      const record = telemetry.requests.find(telemetry.requests.lastId)
       const pages = [overviewPage, sessionsPage, tunnelsPage, requestsPage, certificatesPage]
       return [...pages, ...(record ? [requestPage(record)] : [])].map((page) =>
         tagsOf(show(page, status, '', telemetry)),

@@ -70,6 +70,23 @@ t.test('recent requests', async (t) => {
     t.equal(requests.matching({}, 2).length, 2)
   })
 
+  t.test('keep their headers, an empty value and none at all too', async (t) => {
+    const requests = new RecentRequests(3)
+    const rawRequestHeaders = [
+      'Host',
+      'app.test',
+      'X-Empty',
+      '',
+      'X-Twice',
+      'a',
+      'X-Twice',
+      'b\t\xe9',
+    ]
+    requests.add(record({ rawRequestHeaders, rawResponseHeaders: [] }))
+    t.match(requests.find(1), { host: 'app.test', rawRequestHeaders, rawResponseHeaders: [] })
+    t.notMatch(JSON.stringify([...requests]), /X-Empty/i, 'and lists have none')
+  })
+
   t.test('keep only so much of a header', async (t) => {
     const requests = new RecentRequests(3)
     const rawRequestHeaders = ['a', 'b', 'long', 'x'.repeat(5_000), 'c', 'd']

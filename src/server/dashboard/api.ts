@@ -1,6 +1,6 @@
 /** What programs ask for, as JSON. docs/openapi.yaml describes it, and a test holds the two together. */
 import { maskedHeaders } from '../telemetry/masked-headers.ts'
-import type { RecentRequests, RequestRecord } from '../telemetry/recent-requests.ts'
+import type { RecentRequests } from '../telemetry/recent-requests.ts'
 import { historyColumns, sampleIntervalMs, type Telemetry } from '../telemetry/telemetry.ts'
 import { type Answer, json, jsonError } from './exchange.ts'
 import type { Snapshot } from './source.ts'
@@ -34,15 +34,15 @@ export function requestsAnswer(requests: RecentRequests, query: URLSearchParams)
   if (limit < 1 || limit > 1_000) return jsonError(400, `limit=${wanted} is not 1 to 1000`)
   const filter = filterOf(query)
   if (filter === undefined) return jsonError(400, 'status must be such as 404 or 5xx')
-  return json({ requests: requests.matching(filter, limit).map(withoutHeaders) })
+  return json({ requests: requests.matching(filter, limit) })
 }
 
 export function requestAnswer(requests: RecentRequests, id: string): Answer {
   const record = requests.find(Number(id))
   if (record === undefined) return jsonError(404, 'this request is not, or no longer, remembered')
-  const { rawRequestHeaders, rawResponseHeaders } = record
+  const { rawRequestHeaders, rawResponseHeaders, ...summary } = record
   return json({
-    ...withoutHeaders(record),
+    ...summary,
     requestHeaders: maskedHeaders(rawRequestHeaders),
     responseHeaders: maskedHeaders(rawResponseHeaders),
   })
@@ -61,9 +61,4 @@ export function filterOf(query: URLSearchParams) {
     host: query.get('host')?.trim().toLowerCase() || undefined,
     text: query.get('text')?.trim() || undefined,
   }
-}
-
-function withoutHeaders(record: RequestRecord) {
-  const { rawRequestHeaders: _, rawResponseHeaders: __, ...rest } = record
-  return rest
 }

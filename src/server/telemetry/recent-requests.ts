@@ -1,5 +1,5 @@
-/** A request that is over, as the access log has it, and its headers. */
-export interface RequestRecord {
+/** A request that is over, as the access log has it. */
+export interface RequestSummary {
   /** Counts up from 1. */
   readonly id: number
   readonly requestId: string
@@ -21,6 +21,9 @@ export interface RequestRecord {
   readonly bytesIn: number
   readonly bytesOut: number
   readonly session: string | undefined
+}
+
+export interface RequestRecord extends RequestSummary {
   /** As they came, name before value: not to be shown before secrets are masked. */
   readonly rawRequestHeaders: readonly string[]
   readonly rawResponseHeaders: readonly string[]
@@ -36,7 +39,9 @@ export interface RequestFilter {
 
 /** The last requests, in a ring: at most `limit`, and of each at most so much header. */
 export class RecentRequests {
-  readonly #ring: RequestRecord[] = []
+  readonly #ring: RequestSummary[] = []
+  readonly #requestHeaders: string[] = []
+  readonly #responseHeaders: string[] = []
   readonly #limit: number
   #lastId = 0
 
@@ -47,7 +52,10 @@ export class RecentRequests {
   /** Field by field: every request comes here, and spreading takes several times as long. */
   add(record: Omit<RequestRecord, 'id'>): void {
     this.#lastId += 1
-    this.#ring[this.#lastId % this.#limit] = {
+    const place = this.#lastId % this.#limit
+    this.#requestHeaders[place] = packed(record.rawRequestHeaders)
+    this.#responseHeaders[place] = packed(record.rawResponseHeaders)
+    this.#ring[place] = {
       id: this.#lastId,
       requestId: record.requestId,
       atMs: record.atMs,
@@ -64,8 +72,6 @@ export class RecentRequests {
       bytesIn: record.bytesIn,
       bytesOut: record.bytesOut,
       session: record.session,
-      rawRequestHeaders: bounded(record.rawRequestHeaders),
-      rawResponseHeaders: bounded(record.rawResponseHeaders),
     }
   }
 
@@ -75,21 +81,25 @@ export class RecentRequests {
   }
 
   find(id: number): RequestRecord | undefined {
-    const record = this.#ring[id % this.#limit]
-    return record?.id === id ? record : undefined
+    const place = id % this.#limit
+    const summary = this.#ring[place]
+    if (summary?.id !== id) return undefined
+    const rawRequestHeaders = unpacked(this.#requestHeaders[place])
+    const rawResponseHeaders = unpacked(this.#responseHeaders[place])
+    return { ...summary, rawRequestHeaders, rawResponseHeaders }
   }
 
   /** The newest first. */
-  *[Symbol.iterator](): Generator<RequestRecord> {
+  *[Symbol.iterator](): Generator<RequestSummary> {
     const oldest = Math.max(1, this.#lastId - this.#limit + 1)
     for (let id = this.#lastId; id >= oldest; id -= 1) {
-      yield this.#ring[id % this.#limit] as RequestRecord
+      yield this.#ring[id % this.#limit] as RequestSummary
     }
   }
 
   /** The newest first, `limit` at most. */
-  matching(filter: RequestFilter, limit: number): RequestRecord[] {
-    const found: RequestRecord[] = []
+  matching(filter: RequestFilter, limit: number): RequestSummary[] {
+    const found: RequestSummary[] = []
     for (const record of this) {
       if (found.length >= limit) break
       if (matches(record, filter)) found.push(record)
@@ -101,22 +111,29 @@ export class RecentRequests {
 /** Of one request, names and values together. */
 const longestHeader = 4_096
 
+/**
+ * Header lines as one text, which costs the collector of garbage a fraction of what many short ones do; and
+ * parts of a head would keep all of it alive. No name or value has a line's end in it.
+ */
+function packed(lines: readonly string[]): string {
+  return bounded(lines).join('\n')
+}
+
+function unpacked(text = ''): string[] {
+  return text === '' ? [] : text.split('\n')
+}
+
 /** Usually all of it, and then no copy. */
 function bounded(lines: readonly string[]): readonly string[] {
   let length = 0
   for (let index = 0; index < lines.length; index += 1) {
     length += (lines[index] as string).length
-    if (length > longestHeader) return lines.slice(0, index - (index % 2)).map(detached)
+    if (length > longestHeader) return lines.slice(0, index - (index % 2))
   }
   return lines
 }
 
-/** A text of its own: a part of a longer one keeps all of that alive. */
-function detached(text: string): string {
-  return Buffer.from(text).toString()
-}
-
-function matches(record: RequestRecord, { host, status, text }: RequestFilter): boolean {
+function matches(record: RequestSummary, { host, status, text }: RequestFilter): boolean {
   if (host && record.host !== host) return false
   if (status && !matchesStatus(record.status, status)) return false
   if (!text) return true

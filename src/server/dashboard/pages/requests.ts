@@ -1,5 +1,5 @@
 import { maskedHeaders, type ShownHeader } from '../../telemetry/masked-headers.ts'
-import type { RequestRecord } from '../../telemetry/recent-requests.ts'
+import type { RequestRecord, RequestSummary } from '../../telemetry/recent-requests.ts'
 import { filterOf } from '../api.ts'
 import { type Html, html } from '../html.ts'
 import { bytesWords, clipped, millisecondWords } from '../words.ts'
@@ -68,12 +68,12 @@ function filterForm({ query }: View): Html {
 </form>`
 }
 
-function requestRow(record: RequestRecord): Html {
+function requestRow(record: RequestSummary): Html {
   const { id, atMs, method, host, path, durationMs, bytesOut, remoteAddress } = record
   return html`<tr id="r-${id}"><td>${clockTag(atMs)}</td><td data-label="method">${method ?? '–'}</td><th scope="row"><a href="/requests/${id}"><span class="soft">${host}</span><bdi>${clipped(path ?? '')}</bdi></a></th><td class="n" data-label="status">${statusMark(record)}</td><td class="n" data-label="took">${millisecondWords(durationMs)}</td><td class="n" data-label="sent">${bytesWords(bytesOut)}</td><td data-label="visitor">${remoteAddress}</td></tr>`
 }
 
-function statusMark({ status, outcome, code }: RequestRecord): Html {
+function statusMark({ status, outcome, code }: RequestSummary): Html {
   const kind = status >= 500 || outcome === 'broken' ? 'bad' : status >= 400 ? 'warn' : 'good'
   const words = status === 0 ? 'left' : String(status)
   const more = outcome === 'whole' ? undefined : (code ?? outcome)
@@ -81,7 +81,7 @@ function statusMark({ status, outcome, code }: RequestRecord): Html {
 }
 
 /** How much of the time was the service's, until it began to answer. */
-function timing({ durationMs, firstByteMs }: RequestRecord): Html {
+function timing({ durationMs, firstByteMs }: RequestSummary): Html {
   const waitMs = Math.min(firstByteMs ?? durationMs, durationMs)
   const share = durationMs === 0 ? 0 : (waitMs / durationMs) * 600
   const rest = durationMs - waitMs
