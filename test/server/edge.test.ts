@@ -32,6 +32,15 @@ t.test('the public port sends a connection where its ClientHello says', async (t
     t.match(await visitor.rest(), /^HTTP\/1\.1 200 OK/)
   })
 
+  t.test('also in HTTP/1.0, where the visitor offers nothing else by ALPN', async (t) => {
+    const visitor = await edge.visit('app.test', { ALPNProtocols: ['http/1.0'] })
+    t.equal(visitor.socket.alpnProtocol, 'http/1.0')
+    visitor.say('GET / HTTP/1.0', 'Host: app.test')
+    t.match(await visitor.rest(), /^HTTP\/1\.1 200 OK/)
+    const both = await edge.visit('app.test', { ALPNProtocols: ['http/1.0', 'http/1.1'] })
+    t.equal(both.socket.alpnProtocol, 'http/1.1')
+  })
+
   t.test('a tcp route: bytes, and each half ends by itself', async (t) => {
     const visitor = await edge.visit('db.test', { ALPNProtocols: ['postgresql'] })
     t.equal(visitor.socket.alpnProtocol, false)

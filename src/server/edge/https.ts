@@ -51,6 +51,9 @@ export interface HttpsTimeouts extends VisitTimeouts {
   readonly responseMs: number
 }
 
+/** `curl --http1.0` offers nothing but the latter. */
+const http1Protocols = ['http/1.1', 'http/1.0']
+
 const defaultTimeouts: HttpsTimeouts = { headerMs: 10_000, idleMs: 120_000, responseMs: 60_000 }
 
 /**
@@ -90,8 +93,8 @@ export class HttpsEdge {
 
   /** What to agree on by ALPN, of what a visitor offers. */
   chooseProtocol(offered: readonly string[]): string | undefined {
-    const spoken = this.#http2 === undefined ? ['http/1.1'] : ['h2', 'http/1.1']
-    return spoken.find((protocol) => offered.includes(protocol))
+    if (this.#http2 !== undefined && offered.includes('h2')) return 'h2'
+    return http1Protocols.find((protocol) => offered.includes(protocol))
   }
 
   /** Takes a connection after its handshake. `serverName`, canonical, is the name it was made for. */
