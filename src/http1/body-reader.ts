@@ -18,6 +18,7 @@ export interface BodyListener {
 export class BodyReader {
   readonly #listener: BodyListener
   readonly #trailerLimitBytes: number
+  readonly #sizeLine: RegExp
   #state: 'bytes' | 'size' | 'chunk' | 'chunk-end' | 'trailers' | 'until-close' | 'over'
   /** Of the body, or of the chunk, still to come. */
   #left = 0
@@ -25,9 +26,18 @@ export class BodyReader {
   #extensionBytes = 0
   #trailers = ''
 
-  /** With the framing `none` it is over from the beginning, and nobody is told. */
-  constructor(framing: BodyFraming, listener: BodyListener, trailerLimitBytes: number) {
+  /**
+   * With the framing `none` it is over from the beginning, and nobody is told. `takesPadding`: whether
+   * white space may follow a chunk's size.
+   */
+  constructor(
+    framing: BodyFraming,
+    listener: BodyListener,
+    trailerLimitBytes: number,
+    takesPadding = false,
+  ) {
     this.#listener = listener
+    this.#sizeLine = takesPadding ? paddedSizeLine : sizeLine
     this.#trailerLimitBytes = trailerLimitBytes
     this.#state = states[framing.kind]
     if (framing.kind === 'length') this.#left = framing.length
@@ -90,7 +100,7 @@ export class BodyReader {
   }
 
   #beginChunk(line: string): void {
-    const [, digits = ''] = sizeLine.exec(line) ?? []
+    const [, digits = ''] = this.#sizeLine.exec(line) ?? []
     const size = Number.parseInt(digits, 16)
     if (!(size <= Number.MAX_SAFE_INTEGER)) throw malformed('this is no size of a chunk')
     // One byte of a body may not cost us a thousand (CVE-2024-22019).
@@ -139,7 +149,9 @@ const states = {
   close: 'until-close',
 } as const
 
-/** RFC 9112 §7.1.1; the white space behind a size is what old software writes. */
-const sizeLine = /^([0-9A-Fa-f]{1,16})[\t ]*(?:;[\t -~\x80-\xff]*)?$/
+/** RFC 9112 §7.1.1; the white space before an extension is what old software writes. */
+const sizeLine = /^([0-9A-Fa-f]{1,16})(?:[\t ]*;[\t -~\x80-\xff]*)?$/
+/** Some servers pad a size to always the same width. */
+const paddedSizeLine = /^([0-9A-Fa-f]{1,16})[\t ]*(?:;[\t -~\x80-\xff]*)?$/
 const maxLineBytes = 8_192
 const maxExtensionBytes = 16_384

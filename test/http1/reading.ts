@@ -21,7 +21,7 @@ export interface Read {
 
 /** What the readers make of one message, in whatever pieces it comes; or the code of what is wrong with it. */
 export function readRequest(pieces: readonly string[], limitBytes = 1_000): Read | string {
-  return read(pieces, new HeadReader(limitBytes, mayBeginRequest), limitBytes, (text) => {
+  return read('request', pieces, limitBytes, (text) => {
     const head = parseRequestHead(text)
     const framing = requestFraming(head.rawHeaders, head.httpVersion)
     const start = `${head.method} ${head.url} ${head.httpVersion}`
@@ -35,7 +35,7 @@ export function readResponse(
   method = 'GET',
   limitBytes = 1_000,
 ): Read | string {
-  return read(pieces, new HeadReader(limitBytes, mayBeginResponse, true), limitBytes, (text) => {
+  return read('response', pieces, limitBytes, (text) => {
     const head = parseResponseHead(text)
     const start = `${head.httpVersion} ${head.status} ${head.message}`
     return { start, rawHeaders: head.rawHeaders, framing: responseFraming(head, method) }
@@ -45,11 +45,14 @@ export function readResponse(
 type Parsed = Pick<Read, 'start' | 'rawHeaders'> & { framing: ReturnType<typeof responseFraming> }
 
 function read(
+  what: 'request' | 'response',
   pieces: readonly string[],
-  heads: HeadReader,
   limitBytes: number,
   parse: (text: string) => Parsed,
 ): Read | string {
+  const isResponse = what === 'response'
+  const mayBegin = isResponse ? mayBeginResponse : mayBeginRequest
+  const heads = new HeadReader(limitBytes, mayBegin, isResponse)
   const got: Read = { start: '', rawHeaders: [], body: '', rawTrailers: undefined, rest: '' }
   const listener = {
     onBody: (piece: Buffer) => {
@@ -73,7 +76,7 @@ function read(
         if (framing === undefined) return 'ambiguous'
         Object.assign(got, head)
         if (framing.kind === 'none') got.rawTrailers = []
-        body = new BodyReader(framing, listener, limitBytes)
+        body = new BodyReader(framing, listener, limitBytes, isResponse)
       }
       at = body.push(chunk, at)
       got.rest += chunk.toString('latin1', at)

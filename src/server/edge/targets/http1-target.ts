@@ -157,7 +157,7 @@ export class Http1TargetRequest implements TargetRequest, TargetUser, BodyListen
     if (framing === undefined) throw malformed('where the answer ends is ambiguous')
     this.#answer = head
     if (framing.kind === 'none') this.#trailers = []
-    else this.#body = new BodyReader(framing, this, this.#headerBytes)
+    else this.#body = new BodyReader(framing, this, this.#headerBytes, true)
     const mayHaveTrailers = framing.kind === 'chunked'
     const { status, message, rawHeaders } = head
     this.#listener.onAnswer({ status, message, rawHeaders, isAll: false, mayHaveTrailers })
