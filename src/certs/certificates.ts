@@ -76,7 +76,8 @@ export class Certificates {
    * A certificate that covers the name and is valid now; `undefined` where there is none and none
    * may be made (also for what is no hostname). The same object for as long as it is the one to show.
    * @throws CertificateError CERT_ISSUE_FAILED, CERT_BACKING_OFF, CERT_OVER_BUDGET, CERT_BUSY,
-   * CERT_PENDING, CERT_CLOSED.
+   * CERT_PENDING, CERT_CLOSED, and CERT_FILE_FAILED while the stored one cannot be read for want of
+   * descriptors.
    */
   async certificateFor(hostname: string): Promise<Certificate | undefined> {
     this.#throwIfClosed()
@@ -93,7 +94,7 @@ export class Certificates {
   /** Whether `certificateFor` would give one without the issuer. */
   async hasAtHand(hostname: string): Promise<boolean> {
     const name = canonicalHostname(hostname)
-    const last = name === undefined ? undefined : await this.#last(name)
+    const last = name === undefined ? undefined : await this.#last(name).catch(() => undefined)
     return last !== undefined && isValidAt(last, Date.now())
   }
 
@@ -259,7 +260,7 @@ export class Certificates {
     if (this.#issuing === undefined) return
     for (const name of await this.#stored.names()) {
       if (this.#memory.has(name) || !this.#options.decide(name)) continue
-      const certificate = await this.#stored.load(name)
+      const certificate = await this.#stored.load(name).catch(() => undefined)
       if (certificate !== undefined && isValidAt(certificate, Date.now())) {
         await this.#look(name, certificate)
       }

@@ -14,12 +14,17 @@ export class StoredCertificates {
     this.#log = log
   }
 
-  /** The last one for the name, which may be over. Never rejects. */
+  /**
+   * The last one for the name, which may be over.
+   * @throws CertificateError CERT_FILE_FAILED while no file can be opened: there may be one, and a CA that
+   * was asked for another would count it.
+   */
   async load(name: string): Promise<Certificate | undefined> {
     try {
       const pair = await this.#store?.load(name)
       return pair && readCertificateOf(name, pair)
     } catch (error) {
+      if (isForWantOfDescriptors(error)) throw error
       this.#log.warn('stored certificate ignored', { hostname: name, error: text(error) })
       return undefined
     }
@@ -29,7 +34,7 @@ export class StoredCertificates {
   async all(): Promise<Map<string, Certificate>> {
     const all = new Map<string, Certificate>()
     for (const name of await this.names()) {
-      const certificate = await this.load(name)
+      const certificate = await this.load(name).catch(() => undefined)
       if (certificate !== undefined) all.set(name, certificate)
     }
     return all
@@ -62,6 +67,11 @@ export class StoredCertificates {
   async close(): Promise<void> {
     await Promise.allSettled(this.#saving)
   }
+}
+
+function isForWantOfDescriptors(error: unknown): boolean {
+  const { cause } = error as { cause?: NodeJS.ErrnoException }
+  return cause?.code === 'EMFILE' || cause?.code === 'ENFILE'
 }
 
 function text(error: unknown): string {

@@ -303,6 +303,28 @@ t.test('what is stored', async (t) => {
     t.equal(issuer.calls.length, 1)
   })
 
+  t.test('and not to be read for want of descriptors, is awaited, not made anew', async (t) => {
+    const directory = t.testdir()
+    const store = new FileStore({ directory })
+    await store.save('a.test', await ca.issue('a.test'))
+    let cause: Error | undefined = Object.assign(new Error('too many'), { code: 'EMFILE' })
+    const wanting = {
+      save: store.save.bind(store),
+      list: store.list.bind(store),
+      load: async (name: string) => {
+        if (cause) throw new CertificateError('CERT_FILE_FAILED', 'cannot read', { cause })
+        return store.load(name)
+      },
+    }
+    const { certificates, issuer } = setUp(t, { store: wanting })
+    await t.rejects(certificates.certificateFor('a.test'), { code: 'CERT_FILE_FAILED' })
+    t.notOk(await certificates.hasAtHand('a.test'))
+    t.strictSame(await certificates.list(), [])
+    cause = undefined
+    t.ok(await certificates.certificateFor('a.test'))
+    t.strictSame(issuer.calls, [])
+  })
+
   t.test('and broken, or for another name, is logged and made anew', async (t) => {
     const directory = t.testdir({ 'a.test.pem': 'half a f' })
     const store = new FileStore({ directory })
