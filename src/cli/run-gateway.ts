@@ -7,6 +7,7 @@ import { Gateway } from '../server/gateway.ts'
 import type { GatewayAddresses } from '../server/status.ts'
 import type { Invocation } from './arguments.ts'
 import { openCertificates, openCommands } from './certificates.ts'
+import { descriptorLimit, visitorsWithin } from './descriptors.ts'
 import { letHeapGrow } from './heap.ts'
 import { createLogger } from './logger.ts'
 import { type Life, stopped } from './main.ts'
@@ -33,6 +34,7 @@ export async function runGateway(invocation: Invocation, life: Life): Promise<vo
   const revocations = await openRevocations(config, log)
   const gateway = new Gateway({
     ...config,
+    limits: { ...config.limits, connections: affordable(config.limits.connections, log) },
     version: programVersion(),
     http2: config.http2 === 'on' || (config.http2 === 'auto' && hasPatchedHttp2(process.version)),
     dashboardPassword: config.dashboardPassword?.reveal(),
@@ -61,6 +63,17 @@ export async function runGateway(invocation: Invocation, life: Life): Promise<vo
   await opened.close()
   await revocations?.close()
   log.info('closed')
+}
+
+function affordable(wanted: number, log: Logger): number {
+  const descriptors = descriptorLimit()
+  const visitors = visitorsWithin(descriptors, wanted)
+  if (visitors < wanted) {
+    const sentence =
+      'too few file descriptors for MAX_CONNECTIONS: raise the limit (ulimit -n), or lower it'
+    log.warn(sentence, { descriptors, maxConnections: wanted, visitors })
+  }
+  return visitors
 }
 
 async function openRevocations({ revocationsFile: file }: ServerConfig, log: Logger) {

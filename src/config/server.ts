@@ -93,7 +93,7 @@ const limitFields = {
     'MAX_CONNECTIONS',
     integer({ min: 1, max: 1_000_000 }),
     '15000',
-    'Visitors connected at one time.',
+    'Visitors connected at one time; three quarters of the file descriptors (`ulimit -n`) at most.',
   ),
   connectionsPerAddress: withDefault(
     'MAX_CONNECTIONS_PER_ADDRESS',
