@@ -1,5 +1,6 @@
 import { malformed, tooLarge } from './errors.ts'
 import type { BodyFraming } from './framing.ts'
+import type { Grammar } from './grammar.ts'
 import { parseFields } from './head.ts'
 import { LineReader } from './line-reader.ts'
 
@@ -18,7 +19,7 @@ export interface BodyListener {
 export class BodyReader {
   readonly #listener: BodyListener
   readonly #trailerLimitBytes: number
-  readonly #sizeLine: RegExp
+  readonly #grammar: Grammar
   #state: 'bytes' | 'size' | 'chunk' | 'chunk-end' | 'trailers' | 'until-close' | 'over'
   /** Of the body, or of the chunk, still to come. */
   #left = 0
@@ -26,18 +27,15 @@ export class BodyReader {
   #extensionBytes = 0
   #trailers = ''
 
-  /**
-   * With the framing `none` it is over from the beginning, and nobody is told. `takesPadding`: whether
-   * white space may follow a chunk's size.
-   */
+  /** With the framing `none` it is over from the beginning, and nobody is told. */
   constructor(
     framing: BodyFraming,
     listener: BodyListener,
     trailerLimitBytes: number,
-    takesPadding = false,
+    grammar: Grammar,
   ) {
     this.#listener = listener
-    this.#sizeLine = takesPadding ? paddedSizeLine : sizeLine
+    this.#grammar = grammar
     this.#trailerLimitBytes = trailerLimitBytes
     this.#state = states[framing.kind]
     if (framing.kind === 'length') this.#left = framing.length
@@ -100,7 +98,7 @@ export class BodyReader {
   }
 
   #beginChunk(line: string): void {
-    const [, digits = ''] = this.#sizeLine.exec(line) ?? []
+    const [, digits = ''] = this.#grammar.sizeLine.exec(line) ?? []
     const size = Number.parseInt(digits, 16)
     if (!(size <= Number.MAX_SAFE_INTEGER)) throw malformed('this is no size of a chunk')
     // One byte of a body may not cost us a thousand (CVE-2024-22019).
@@ -149,9 +147,5 @@ const states = {
   close: 'until-close',
 } as const
 
-/** RFC 9112 §7.1.1; the white space before an extension is what old software writes. */
-const sizeLine = /^([0-9A-Fa-f]{1,16})(?:[\t ]*;[\t -~\x80-\xff]*)?$/
-/** Some servers pad a size to always the same width. */
-const paddedSizeLine = /^([0-9A-Fa-f]{1,16})[\t ]*(?:;[\t -~\x80-\xff]*)?$/
 const maxLineBytes = 8_192
 const maxExtensionBytes = 16_384

@@ -1,4 +1,5 @@
 import { malformed, tooLarge } from './errors.ts'
+import type { Grammar } from './grammar.ts'
 
 const emptyLine = Buffer.from('\r\n\r\n')
 const CR = 0x0d
@@ -7,21 +8,15 @@ const LF = 0x0a
 /** Takes the bytes of heads, one after the other; what comes in many pieces is held until it is whole. */
 export class HeadReader {
   readonly #limitBytes: number
-  readonly #takesBareLf: boolean
-  readonly #mayBegin: (start: string) => boolean
+  readonly #grammar: Grammar
   #held: Buffer | undefined
   #heldBytes = 0
   /** The last head: its lines, each with its end, without the empty one. */
   text = ''
 
-  /**
-   * `mayBegin` is asked about the first bytes of a head, 32 or fewer. `takesBareLf`: whether that ends
-   * a line as well.
-   */
-  constructor(limitBytes: number, mayBegin: (start: string) => boolean, takesBareLf = false) {
+  constructor(limitBytes: number, grammar: Grammar) {
     this.#limitBytes = limitBytes
-    this.#takesBareLf = takesBareLf
-    this.#mayBegin = mayBegin
+    this.#grammar = grammar
   }
 
   /** Whether a head has begun to come, and is not whole. */
@@ -63,7 +58,7 @@ export class HeadReader {
 
   /** The place behind the empty line; −1 where there is none. */
   #endIn(bytes: Buffer, from: number): number {
-    if (this.#takesBareLf) return endOfLines(bytes, from)
+    if (this.#grammar.takesBareLf) return endOfLines(bytes, from)
     const found = bytes.indexOf(emptyLine, from)
     return found === -1 ? -1 : found + 4
   }
@@ -89,8 +84,8 @@ export class HeadReader {
     const found = this.#endIn(held, Math.max(0, before - 3))
     const end = found === -1 ? held.length : found
     if (end > this.#limitBytes) throw tooLarge('a head', this.#limitBytes)
-    if (!this.#takesBareLf) refuseBareLf(held, before, end)
-    if (before < startBytes && !this.#mayBegin(held.toString('latin1', 0, startBytes))) {
+    if (!this.#grammar.takesBareLf) refuseBareLf(held, before, end)
+    if (before < startBytes && !this.#grammar.mayBegin(held.toString('latin1', 0, startBytes))) {
       throw malformed('this is no head')
     }
     return found

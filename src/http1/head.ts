@@ -55,16 +55,6 @@ function responseHeadIn(text: string, isExact: boolean): Http1ResponseHead | und
   return { status: Number(status), message, httpVersion, rawHeaders, isExact }
 }
 
-/** Whether a request's first bytes, 32 of them or fewer, may be that. */
-export function mayBeginRequest(start: string): boolean {
-  return /^[A-Z][A-Z-]*(?: |$)/.test(start)
-}
-
-/** The same of a response. */
-export function mayBeginResponse(start: string): boolean {
-  return 'HTTP/1.'.startsWith(start.slice(0, 7))
-}
-
 /** Header lines, or trailers, from a place in the text to its end. @throws Http1Error HTTP1_MALFORMED */
 export function parseFields(text: string, from: number): string[] {
   const flat = fieldsIn(text, from)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { BodyReader } from '../../src/http1/body-reader.ts'
+import { requestGrammar } from '../../src/http1/grammar.ts'
 import { cuttings, readRequest, readResponse } from './reading.ts'
 
 const bad = 'HTTP1_MALFORMED'
@@ -135,6 +136,7 @@ t.test('says nothing more once it has been stopped, in the midst of a piece', as
         onBodyEnd: () => told.push('end'),
       },
       100,
+      requestGrammar,
     )
     body.push(Buffer.from(bytes), 0)
     t.ok(body.isOver)
@@ -146,7 +148,8 @@ t.test('passes on slices of what came, and copies nothing', async (t) => {
   const chunk = Buffer.from('3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n')
   const pieces: Buffer[] = []
   const listener = { onBody: (piece: Buffer) => pieces.push(piece), onBodyEnd: () => {} }
-  t.equal(new BodyReader({ kind: 'chunked' }, listener, 100).push(chunk, 0), chunk.length)
+  const body = new BodyReader({ kind: 'chunked' }, listener, 100, requestGrammar)
+  t.equal(body.push(chunk, 0), chunk.length)
   t.strictSame(pieces.map(String), ['abc', 'de'])
   t.ok(pieces.every(({ buffer }) => buffer === chunk.buffer))
 })

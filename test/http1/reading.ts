@@ -1,12 +1,8 @@
 import { BodyReader } from '../../src/http1/body-reader.ts'
 import { Http1Error } from '../../src/http1/errors.ts'
 import { requestFraming, responseFraming } from '../../src/http1/framing.ts'
-import {
-  mayBeginRequest,
-  mayBeginResponse,
-  parseRequestHead,
-  parseResponseHead,
-} from '../../src/http1/head.ts'
+import { requestGrammar, responseGrammar } from '../../src/http1/grammar.ts'
+import { parseRequestHead, parseResponseHead } from '../../src/http1/head.ts'
 import { HeadReader } from '../../src/http1/head-reader.ts'
 
 export interface Read {
@@ -50,9 +46,8 @@ function read(
   limitBytes: number,
   parse: (text: string) => Parsed,
 ): Read | string {
-  const isResponse = what === 'response'
-  const mayBegin = isResponse ? mayBeginResponse : mayBeginRequest
-  const heads = new HeadReader(limitBytes, mayBegin, isResponse)
+  const grammar = what === 'response' ? responseGrammar : requestGrammar
+  const heads = new HeadReader(limitBytes, grammar)
   const got: Read = { start: '', rawHeaders: [], body: '', rawTrailers: undefined, rest: '' }
   const listener = {
     onBody: (piece: Buffer) => {
@@ -76,7 +71,7 @@ function read(
         if (framing === undefined) return 'ambiguous'
         Object.assign(got, head)
         if (framing.kind === 'none') got.rawTrailers = []
-        body = new BodyReader(framing, listener, limitBytes, isResponse)
+        body = new BodyReader(framing, listener, limitBytes, grammar)
       }
       at = body.push(chunk, at)
       got.rest += chunk.toString('latin1', at)

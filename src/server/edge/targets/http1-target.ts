@@ -2,7 +2,8 @@ import { type BodyListener, BodyReader } from '../../../http1/body-reader.ts'
 import { malformed } from '../../../http1/errors.ts'
 import { formatHead, formatLastChunk, writeChunk } from '../../../http1/format.ts'
 import { isFramedSoundly, responseFraming } from '../../../http1/framing.ts'
-import { type Http1ResponseHead, mayBeginResponse, parseResponseHead } from '../../../http1/head.ts'
+import { responseGrammar } from '../../../http1/grammar.ts'
+import { type Http1ResponseHead, parseResponseHead } from '../../../http1/head.ts'
 import { HeadReader } from '../../../http1/head-reader.ts'
 import { isPersistent } from '../../../http1/persistence.ts'
 import { valuesOf } from '../headers.ts'
@@ -56,7 +57,7 @@ export class Http1TargetRequest implements TargetRequest, TargetUser, BodyListen
     this.#listener = listener
     this.#method = method
     this.#headerBytes = options.headerBytes
-    this.#heads = new HeadReader(options.headerBytes, mayBeginResponse, true)
+    this.#heads = new HeadReader(options.headerBytes, responseGrammar)
     this.#connection = pool.take(options)
     this.#connection.use(this)
   }
@@ -157,7 +158,7 @@ export class Http1TargetRequest implements TargetRequest, TargetUser, BodyListen
     if (framing === undefined) throw malformed('where the answer ends is ambiguous')
     this.#answer = head
     if (framing.kind === 'none') this.#trailers = []
-    else this.#body = new BodyReader(framing, this, this.#headerBytes, true)
+    else this.#body = new BodyReader(framing, this, this.#headerBytes, responseGrammar)
     const mayHaveTrailers = framing.kind === 'chunked'
     const { status, message, rawHeaders } = head
     this.#listener.onAnswer({ status, message, rawHeaders, isAll: false, mayHaveTrailers })

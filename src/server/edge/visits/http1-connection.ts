@@ -3,7 +3,8 @@ import type { Duplex } from 'node:stream'
 import { type BodyListener, BodyReader } from '../../../http1/body-reader.ts'
 import { malformed } from '../../../http1/errors.ts'
 import { requestFraming } from '../../../http1/framing.ts'
-import { mayBeginRequest, parseRequestHead } from '../../../http1/head.ts'
+import { requestGrammar } from '../../../http1/grammar.ts'
+import { parseRequestHead } from '../../../http1/head.ts'
 import { HeadReader } from '../../../http1/head-reader.ts'
 import { Outbox } from '../../../net/outbox.ts'
 import { Http1Visit, type VisitConnection } from './http1-visit.ts'
@@ -60,7 +61,7 @@ export class Http1Connection implements BodyListener, VisitConnection {
     this.outbox = new Outbox(socket)
     this.#options = options
     this.isClosing = options.isSingle
-    this.#heads = new HeadReader(options.headerBytes, mayBeginRequest)
+    this.#heads = new HeadReader(options.headerBytes, requestGrammar)
     this.#headDueMs = performance.now() + options.headerMs
     socket.on('data', this.#onData)
     socket.on('end', this.#onEnd)
@@ -150,7 +151,9 @@ export class Http1Connection implements BodyListener, VisitConnection {
     // What follows a CONNECT is no request.
     this.#isUntidy = framing === undefined || head.method === 'CONNECT'
     const hasBody = framing !== undefined && framing.kind !== 'none'
-    this.#body = hasBody ? new BodyReader(framing, this, this.#options.headerBytes) : undefined
+    this.#body = hasBody
+      ? new BodyReader(framing, this, this.#options.headerBytes, requestGrammar)
+      : undefined
     this.#visit = new Http1Visit(this, head, { hasUpload: hasBody, isLast: this.#isUntidy })
     this.#options.serve(this.#visit)
     return at
