@@ -2,9 +2,9 @@ import type { Result } from '../measure.ts'
 import { shown } from './table.ts'
 
 const rowHeight = 18
-const labelWidth = 300
+const labelWidth = 440
 const barWidth = 420
-const colours = ['#888888', '#b5835a', '#2f6fde', '#1a9c6b', '#8a4fd3']
+const colours = ['#888888', '#b5835a', '#d0453e', '#2f6fde', '#1a9c6b', '#8a4fd3']
 
 /** SVG: a group of bars a case, each contestant in its share of the best one's figure. */
 export function plot(title: string, results: readonly Result[]): string {
