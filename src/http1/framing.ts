@@ -14,9 +14,8 @@ export function requestFraming(
   rawHeaders: Fields,
   httpVersion: string,
 ): Exclude<BodyFraming, { kind: 'close' }> | undefined {
-  const { length, encoding, isPlain } = declarationIn(rawHeaders)
-  if (!isPlain || (encoding !== undefined && httpVersion !== '1.1')) return undefined
-  return declared(length, encoding, none)
+  const declaration = declarationIn(rawHeaders)
+  return isSound(declaration, httpVersion) ? framingBy(declaration, none) : undefined
 }
 
 /**
@@ -28,8 +27,8 @@ export function responseFraming(
   method: string,
 ): BodyFraming | undefined {
   if (method === 'HEAD' || status === 204 || status === 304 || status < 200) return none
-  const { length, encoding, isOne } = declarationIn(rawHeaders)
-  return isOne ? declared(length, encoding, untilClose) : undefined
+  const declaration = declarationIn(rawHeaders)
+  return declaration.isOne ? framingBy(declaration, untilClose) : undefined
 }
 
 /** Whether the response's framing is what it should be, so that something may follow (RFC 9112 §6.1, §6.3). */
@@ -37,8 +36,7 @@ export function isFramedSoundly(head: {
   readonly httpVersion: string
   readonly rawHeaders: Fields
 }): boolean {
-  const { encoding, isPlain } = declarationIn(head.rawHeaders)
-  return isPlain && (encoding === undefined || head.httpVersion === '1.1')
+  return isSound(declarationIn(head.rawHeaders), head.httpVersion)
 }
 
 interface Declaration {
@@ -71,12 +69,13 @@ function declarationIn(rawHeaders: Fields): Declaration {
   return { length, encoding, isOne, isPlain }
 }
 
+/** HTTP/1.0 has no chunks. */
+function isSound({ encoding, isPlain }: Declaration, httpVersion: string): boolean {
+  return isPlain && (encoding === undefined || httpVersion === '1.1')
+}
+
 /** What one line says, or else `unsaid`; undefined where it says nothing that could be meant. */
-function declared<Unsaid>(
-  length: string | undefined,
-  encoding: string | undefined,
-  unsaid: Unsaid,
-) {
+function framingBy<Unsaid>({ length, encoding }: Declaration, unsaid: Unsaid) {
   if (encoding !== undefined) return encoding.toLowerCase() === 'chunked' ? chunked : undefined
   if (length === undefined) return unsaid
   if (!lengthForm.test(length)) return undefined

@@ -53,12 +53,12 @@ export function responseHeaders(
   rawHeaders: readonly string[],
   { status, requestId, hasTrailers, upgrade, rules }: ResponseLines,
 ): string[] {
-  let isLengthSaid = mayNotHaveLength(status, rawHeaders)
+  let mayHaveLength = isLengthAllowed(status, rawHeaders)
   const kept = endToEnd(rawHeaders, (name) => {
     if (name !== 'content-length') return oursInResponses.has(name)
-    const isIdle = isLengthSaid
-    isLengthSaid = true
-    return isIdle
+    const isDropped = !mayHaveLength
+    mayHaveLength = false // the same once more
+    return isDropped
   })
   const lines = changed(kept, rules?.responseHeaders)
   lines.push('X-Request-Id', requestId)
@@ -68,8 +68,9 @@ export function responseHeaders(
 }
 
 /** RFC 9110 §8.6, and RFC 9112 §6.3 of a length beside chunks. */
-function mayNotHaveLength(status: number, rawHeaders: readonly string[]): boolean {
-  return status < 200 || status === 204 || valuesOf(rawHeaders, 'transfer-encoding').length > 0
+function isLengthAllowed(status: number, rawHeaders: readonly string[]): boolean {
+  if (status < 200 || status === 204) return false
+  return valuesOf(rawHeaders, 'transfer-encoding').length === 0
 }
 
 /** Trailers that may travel on, as pairs: none that a recipient could take for more than it is (RFC 9110 §6.5.1). */
