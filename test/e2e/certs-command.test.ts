@@ -10,7 +10,7 @@ t.test('gotunnel-server certs', async (t) => {
   const env = { ACME_ENV: 'development', ACME_CACHE: 'certificates' }
   const command = (...args: string[]) => certs(directory, env, args)
 
-  t.test('says so where no gateway runs', async (t) => {
+  await t.test('says so where no gateway runs', async (t) => {
     const list = await command()
     t.match(list, { code: 0, stderr: /^no gateway runs with ACME_CACHE=certificates: / })
     t.match(list.stdout, /^no certificates yet/)
