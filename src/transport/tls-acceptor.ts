@@ -12,6 +12,7 @@ import { type ClientHello, type Hello, readClientHello } from '../net/client-hel
 import { canonicalHostname } from '../net/hostname.ts'
 import { ignoreErrors } from '../net/ignore-errors.ts'
 import { peek } from '../net/peek.ts'
+import { socketUnder } from '../net/reset.ts'
 import { TransportError, type TransportErrorCode } from './errors.ts'
 
 export interface TlsAcceptorOptions {
@@ -152,7 +153,8 @@ class NamedServers {
     })
     server.on('secureConnection', (socket) => owner.onConnection(socket, hostname))
     server.on('tlsClientError', (error, socket) => {
-      const remoteAddress = addressOf(socket, this.#options)
+      // The socket under a TLS socket still knows its address once it is closed.
+      const remoteAddress = addressOf(socketUnder(socket) ?? socket, this.#options)
       socket.destroy()
       owner.onError(toTransportError(error, hostname), remoteAddress)
     })

@@ -62,8 +62,8 @@ export class Connections {
 
   /** Whose connection it is, also of the TLS on it. */
   visitorOf(socket: Socket): Visitor {
-    const under = socket instanceof TLSSocket ? socketUnder(socket) : socket
-    return (under && this.#visitors.get(under)) ?? visitorOf(socket)
+    const under = (socket instanceof TLSSocket && socketUnder(socket)) || socket
+    return this.#visitors.get(under) ?? visitorOf(under)
   }
 
   /** No visitor's, it turned out: it is counted no more, and not closed with the others. */
