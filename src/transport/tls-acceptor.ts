@@ -83,7 +83,12 @@ export class TlsAcceptor extends Server {
       throw new Refusal(UNRECOGNIZED_NAME, 'TRANSPORT_NAME_UNKNOWN', text)
     }
     // Whoever has gone meanwhile did not fail: the wait was ours.
-    if (!socket.destroyed) server.emit('connection', socket)
+    if (socket.destroyed) return
+    // Nor does half a connection make a handshake; but whoever is through with it may end a half.
+    const { allowHalfOpen } = socket
+    socket.allowHalfOpen = false
+    server.emit('connection', socket)
+    socket.allowHalfOpen = allowHalfOpen
   }
 
   async #readHello(socket: Socket): Promise<Hello> {
@@ -151,7 +156,10 @@ class NamedServers {
       handshakeTimeout: handshakeTimeoutMs,
       ...(alpn && { ALPNCallback: ({ protocols }: Offer) => choose(alpn, hostname, protocols) }),
     })
-    server.on('secureConnection', (socket) => owner.onConnection(socket, hostname))
+    server.on('secureConnection', (socket) => {
+      socket.allowHalfOpen = socketUnder(socket)?.allowHalfOpen ?? false
+      owner.onConnection(socket, hostname)
+    })
     server.on('tlsClientError', (error, socket) => {
       // The socket under a TLS socket still knows its address once it is closed.
       const remoteAddress = addressOf(socketUnder(socket) ?? socket, this.#options)

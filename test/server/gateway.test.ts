@@ -1,6 +1,5 @@
 import { once } from 'node:events'
 import { createServer, connect as dial } from 'node:net'
-import { connect as connectTls } from 'node:tls'
 import t from 'tap'
 import { listen } from '../../src/net/listen.ts'
 import { Gateway } from '../../src/server/gateway.ts'
@@ -87,18 +86,6 @@ t.test('an agent behind a trusted proxy is known by its own address', async (t) 
     { remoteAddress: '192.0.2.7' },
     { remoteAddress: '127.0.0.1' },
   ])
-})
-
-t.test('who leaves in mid-handshake is named in the log', async (t) => {
-  const { gateway, log } = await start(t)
-  const { tunnel, public: forAll } = gateway.addresses
-  const ports = { 'tunnel.test': tunnel?.port, 'gateway.test': forAll?.port }
-  for (const [servername, port = 0] of Object.entries(ports)) {
-    const said = log.next('TLS handshake failed')
-    const suspicious = connectTls({ port, host: '127.0.0.1', servername })
-    await once(suspicious, 'error')
-    t.match(await said, { fields: { remoteAddress: '127.0.0.1', reason: `for ${servername}:` } })
-  }
 })
 
 t.test('certificates are for no name in tls mode, and for no port', async (t) => {

@@ -282,6 +282,17 @@ t.test('whoever does not complete a handshake is disconnected in time', async (t
     socket.end()
     t.equal((await failed).code, 'TRANSPORT_HANDSHAKE_FAILED')
   })
+
+  // `accepting` checks the address that is told, which a TLS socket that has closed does not know.
+  t.test('nor one that leaves at the sight of the certificate', async (t) => {
+    const { port, nextError } = await accepting(t)
+    const failed = nextError()
+    const socket = await rawConnection(t, port)
+    socket.write(hello)
+    await once(socket, 'data')
+    socket.end()
+    t.equal((await failed).code, 'TRANSPORT_HANDSHAKE_FAILED')
+  })
 })
 
 t.test('while a certificate is made', async (t) => {
@@ -397,7 +408,8 @@ t.test('keeps half-closed connections open', async (t) => {
       socket.on('error', () => {})
       const chunks: Buffer[] = []
       socket.on('data', (chunk) => chunks.push(chunk))
-      socket.on('end', () => socket.end(`after your end: ${Buffer.concat(chunks)}`))
+      const answer = () => socket.end(`after your end: ${Buffer.concat(chunks)}`)
+      socket.on('end', () => setImmediate(answer)) // when Node would have ended our half as well
     },
   })
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
