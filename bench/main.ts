@@ -1,72 +1,71 @@
-// npm run bench -- [SUITE[/CASE] ...] [--rounds N] [--json FILE] [--plot FILE] [--compare FILE]
-import { writeFileSync } from 'node:fs'
+// npm run bench -- --help
+import { accessSync, constants, writeFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
-import { parseArgs } from 'node:util'
-import type { Result, SuiteOptions } from './measure.ts'
-import { benchMux } from './mux/mux.ts'
-import { benchPrograms } from './programs.ts'
-import { benchRegistry } from './registry.ts'
+import { dirname } from 'node:path'
+import { type Arguments, parseArguments, usage } from './arguments.ts'
+import type { Result, Suite } from './measure.ts'
+import { muxSuite } from './mux/mux.ts'
+import { programsSuite } from './programs.ts'
+import { registrySuite } from './registry.ts'
+import { compareReports, type Report, readReport } from './report/comparison.ts'
 import { plot } from './report/plot.ts'
-import { type Report, readReport, regressions } from './report/regressions.ts'
 import { heading, row } from './report/table.ts'
-import { benchTunnel } from './tunnel/tunnel.ts'
-
-/** Gives its results as they come. */
-type Suite = (options: SuiteOptions) => AsyncIterable<Result>
+import { tunnelSuite } from './tunnel/tunnel.ts'
+import { UsageError } from './usage-error.ts'
 
 const suites: Readonly<Record<string, Suite>> = {
-  tunnel: benchTunnel,
-  programs: benchPrograms,
-  registry: benchRegistry,
-  mux: benchMux,
+  tunnel: tunnelSuite,
+  programs: programsSuite,
+  registry: registrySuite,
+  mux: muxSuite,
 }
 
-const { positionals, values } = parseArgs({
-  allowPositionals: true,
-  options: {
-    rounds: { type: 'string', default: '5' },
-    json: { type: 'string' },
-    plot: { type: 'string' },
-    compare: { type: 'string' },
-  },
-})
-const rounds = Number(values.rounds)
-const wanted = positionals.length > 0 ? positionals : Object.keys(suites)
-const unknown = wanted.find((name) => !Object.hasOwn(suites, name.split('/')[0] ?? ''))
-if (unknown !== undefined || !Number.isInteger(rounds) || rounds < 1) {
-  console.error(
-    `usage: npm run bench -- [${Object.keys(suites).join('|')}[/CASE] ...] [--rounds N]`,
-  )
-  process.exit(2)
+try {
+  const asked = parseArguments(process.argv.slice(2), suites)
+  if (asked === 'help') console.log(usage(suites))
+  else process.exitCode = await bench(asked)
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error
+  console.error(`error: ${error.message}\n\n${usage(suites)}`)
+  process.exitCode = 2
 }
-const before = values.compare === undefined ? undefined : readReport(values.compare)
+process.exit() // what a peer may still hold open is not waited for
 
-const report: Report = { machine: describeMachine(), suites: await runAll() }
-console.log(`\n${report.machine}`)
-if (values.json) writeFileSync(values.json, `${JSON.stringify(report, undefined, 2)}\n`)
-if (values.plot) {
-  const { tunnel = [] } = report.suites
-  writeFileSync(values.plot, plot('gotunnel, and what it is compared to', tunnel))
-}
-const worse = before === undefined ? [] : regressions(before, report)
-if (before !== undefined) console.log(worse.join('\n') || 'no ratio is worse than before')
-process.exit(worse.length > 0 ? 1 : 0)
-
-async function runAll(): Promise<Record<string, Result[]>> {
-  const all: Record<string, Result[]> = {}
-  for (const [name, suite] of Object.entries(suites)) {
-    const cases = wanted.filter((each) => each === name || each.startsWith(`${name}/`))
-    if (cases.length === 0) continue
-    const wants = (one: string) => cases.includes(name) || cases.includes(`${name}/${one}`)
-    all[name] = await run(suite, { rounds, wants })
+/** Gives the exit code. */
+async function bench({ cases, rounds, ...files }: Arguments): Promise<number> {
+  for (const file of [files.json, files.plot]) if (file !== undefined) checkWritable(file)
+  const before = files.compare === undefined ? undefined : readReport(files.compare)
+  const results: Record<string, Result[]> = {}
+  for (const [name, some] of cases) {
+    results[name] = await printed((suites[name] as Suite).run(some, rounds))
   }
-  return all
+  const report: Report = { machine: describeMachine(), suites: results }
+  console.log(`\n${report.machine}`)
+  if (files.json) writeFileSync(files.json, `${JSON.stringify(report, undefined, 2)}\n`)
+  if (files.plot) {
+    const title = 'gotunnel, and what it is compared to'
+    writeFileSync(files.plot, plot(title, results.tunnel ?? []))
+  }
+  if (before === undefined) return 0
+  const { worse, isNew } = compareReports(before, report)
+  for (const what of isNew) console.log(`not compared, as ${files.compare} has none: ${what}`)
+  console.log(worse.join('\n') || 'no ratio that was compared is worse than before')
+  return worse.length > 0 ? 1 : 0
 }
 
-async function run(suite: Suite, options: SuiteOptions): Promise<Result[]> {
+/** Now, not after half an hour. @throws UsageError */
+function checkWritable(file: string): void {
+  try {
+    accessSync(dirname(file), constants.W_OK)
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
+async function printed(coming: AsyncIterable<Result>): Promise<Result[]> {
   const results: Result[] = []
   let names: string[] = []
-  for await (const result of suite(options)) {
+  for await (const result of coming) {
     const missing = Object.keys(result.figures).filter((name) => !names.includes(name))
     if (missing.length > 0) {
       names = [...names, ...missing]

@@ -1,8 +1,21 @@
-/** How a suite is to be run. */
-export interface SuiteOptions {
-  readonly rounds: number
-  /** Whether a case of this name is to be run. */
-  readonly wants: (name: string) => boolean
+/** What belongs together, and can also be had one by one. */
+export interface Suite {
+  /** The names that `npm run bench -- SUITE/NAME` takes. */
+  readonly cases: readonly string[]
+  /** Of these cases; gives the results as they come. */
+  run(cases: readonly string[], rounds: number): AsyncIterable<Result>
+}
+
+/** A suite of cases that need nothing in common. */
+export function suiteOf(
+  cases: Readonly<Record<string, (rounds: number) => AsyncIterable<Result>>>,
+): Suite {
+  return {
+    cases: Object.keys(cases),
+    async *run(names, rounds) {
+      for (const name of names) yield* cases[name]?.(rounds) ?? []
+    },
+  }
 }
 
 /** One figure of one contestant, over the rounds. */

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { once, setMaxListeners } from 'node:events'
 import { join } from 'node:path'
 import { signToken } from '../src/auth/jwt.ts'
 import { Agent } from '../src/client/agent.ts'
@@ -12,19 +12,16 @@ import {
   startGateway,
 } from '../test/support/programs.ts'
 import { residentKiB } from './accounting.ts'
-import { compare, type Result, type SuiteOptions } from './measure.ts'
-import { BenchScope } from './scope.ts'
+import { compare, type Result, type Suite, suiteOf } from './measure.ts'
+import { type BenchScope, inScope } from './scope.ts'
 
 const manyAgents = 1_000
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 
 /** The two programs by themselves: how soon they are there, and what they hold. */
-export async function* benchPrograms({ rounds, wants }: SuiteOptions): AsyncGenerator<Result> {
-  if (wants('start-up')) yield* await startUp(rounds)
-  if (wants('memory')) yield* await memory()
-}
+export const programsSuite: Suite = suiteOf({ 'start-up': startUp, memory })
 
-function startUp(rounds: number): Promise<Result[]> {
+async function* startUp(rounds: number): AsyncGenerator<Result> {
   const printing =
     (...args: string[]) =>
     async () => {
@@ -32,7 +29,7 @@ function startUp(rounds: number): Promise<Result[]> {
       await once(spawn(process.execPath, args, { stdio: 'ignore' }), 'exit')
       return [performance.now() - startMs]
     }
-  return compare(
+  yield* await compare(
     [{ name: 'start-up', unit: 'ms', better: 'less' }],
     {
       'node alone': printing('-e', '0'),
@@ -56,8 +53,8 @@ function startUp(rounds: number): Promise<Result[]> {
   )
 }
 
-function memory(): Promise<Result[]> {
-  return compare(
+async function* memory(): AsyncGenerator<Result> {
+  yield* await compare(
     [
       { name: 'resident, idle', unit: 'MiB', better: 'less' },
       { name: `for each of ${manyAgents} agents`, unit: 'KiB', better: 'less' },
@@ -86,6 +83,7 @@ function memory(): Promise<Result[]> {
 /** All in this process. */
 async function connectAgents(scope: BenchScope, { ports, ca }: Gateway): Promise<void> {
   const stop = new AbortController()
+  setMaxListeners(0, stop.signal)
   const dial = dialTls({ host: 'localhost', port: ports.tunnel, ca, timeoutMs: 60_000 })
   const running: Promise<void>[] = []
   const connected = Array.from({ length: manyAgents }, (_, at) => {
@@ -114,13 +112,4 @@ async function connectAgents(scope: BenchScope, { ports, ca }: Gateway): Promise
     await Promise.all(running)
   })
   await Promise.all(connected)
-}
-
-async function inScope<T>(work: (scope: BenchScope) => Promise<T>): Promise<T> {
-  const scope = new BenchScope()
-  try {
-    return await work(scope)
-  } finally {
-    await scope.end()
-  }
 }

@@ -1,5 +1,5 @@
 import { MemoryRegistry } from '../src/registry/memory-registry.ts'
-import { compare, cpuSeconds, type Metric, type Result, type SuiteOptions } from './measure.ts'
+import { compare, cpuSeconds, type Metric, type Result, type Suite, suiteOf } from './measure.ts'
 
 const names = Array.from({ length: 100_000 }, (_, at) => `app-${at}.example.com`)
 const metrics: readonly Metric[] = [
@@ -8,7 +8,9 @@ const metrics: readonly Metric[] = [
 ]
 
 /** Claims and look-ups, beside a bare Map, which no registry can beat. */
-export async function* benchRegistry({ rounds }: SuiteOptions): AsyncGenerator<Result> {
+export const registrySuite: Suite = suiteOf({ claims })
+
+async function* claims(rounds: number): AsyncGenerator<Result> {
   yield* await compare(
     metrics,
     { 'a Map alone': async () => bareMap(), ours: async () => ours() },

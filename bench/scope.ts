@@ -17,3 +17,13 @@ export class BenchScope implements Scope {
     for (const end of this.#ends.splice(0)) await end()
   }
 }
+
+/** Ends whatever the work has started, whether or not it succeeds. */
+export async function inScope<T>(work: (scope: BenchScope) => Promise<T>): Promise<T> {
+  const scope = new BenchScope()
+  try {
+    return await work(scope)
+  } finally {
+    await scope.end()
+  }
+}

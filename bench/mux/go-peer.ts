@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -14,9 +15,17 @@ type GoCase = (
   amount: number,
 ) => Promise<number>
 
+let built: Promise<GoCase | undefined> | undefined
+
 /** The Go program beside this file, built if there is a Go toolchain; both its ends are in its process, too. */
-export async function goPeer(): Promise<GoCase | undefined> {
+export function goPeer(): Promise<GoCase | undefined> {
+  built ??= build()
+  return built
+}
+
+async function build(): Promise<GoCase | undefined> {
   const directory = await mkdtemp(path.join(tmpdir(), 'bench-go-'))
+  process.once('exit', () => rmSync(directory, { recursive: true }))
   const program = path.join(directory, 'bench')
   const source = path.resolve('bench/mux/go')
   try {

@@ -6,7 +6,8 @@ import {
   cpuSeconds,
   type Metric,
   type Result,
-  type SuiteOptions,
+  type Suite,
+  suiteOf,
 } from '../measure.ts'
 import { libp2p, type Mux, ours, sendRaw } from './contestants.ts'
 import { goPeer } from './go-peer.ts'
@@ -18,17 +19,15 @@ const MiB = 1024 * 1024
  * The multiplexer beside others, both ends in one process, per second of CPU that the two ends take
  * together: the wall clock would measure how many cores a runtime can keep busy.
  */
-export async function* benchMux({ rounds, wants }: SuiteOptions): AsyncGenerator<Result> {
+export const muxSuite: Suite = suiteOf({
+  send,
+  'ping-pong': pingPong,
+  'open-close': openClose,
+  allocation,
+})
+
+async function* send(rounds: number): AsyncGenerator<Result> {
   const go = await goPeer()
-  if (wants('send')) yield* send(rounds, go)
-  if (wants('ping-pong')) yield* pingPong(rounds, go)
-  if (wants('open-close')) yield* openClose(rounds, go)
-  if (wants('allocation')) yield* allocation(rounds)
-}
-
-type GoPeer = Awaited<ReturnType<typeof goPeer>>
-
-async function* send(rounds: number, go: GoPeer): AsyncGenerator<Result> {
   for (const transport of transportNames) {
     for (const streams of [1, 8, 256]) {
       const work = (mux: Mux, amount: number) => mux.send(streams, amount / streams)
@@ -48,7 +47,8 @@ async function* send(rounds: number, go: GoPeer): AsyncGenerator<Result> {
   }
 }
 
-async function* pingPong(rounds: number, go: GoPeer): AsyncGenerator<Result> {
+async function* pingPong(rounds: number): AsyncGenerator<Result> {
+  const go = await goPeer()
   for (const streams of [1, 64]) {
     const work = (mux: Mux, times: number) => mux.pingPong(streams, 64, times / streams)
     yield* await compare(
@@ -65,7 +65,8 @@ async function* pingPong(rounds: number, go: GoPeer): AsyncGenerator<Result> {
   }
 }
 
-async function* openClose(rounds: number, go: GoPeer): AsyncGenerator<Result> {
+async function* openClose(rounds: number): AsyncGenerator<Result> {
+  const go = await goPeer()
   const work = (mux: Mux, times: number) => mux.openClose(times)
   yield* await compare(
     [more('open, one byte, close, tcp', 'opens/s')],

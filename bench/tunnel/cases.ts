@@ -1,8 +1,4 @@
-import { truncateSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { temporaryDirectory } from '../../test/support/programs.ts'
-import type { Scope } from '../../test/support/scope.ts'
 import { cpuSecondsOf, residentKiB } from '../accounting.ts'
 import type { Metric } from '../measure.ts'
 import { download, h2load, upload, wrk } from './loads.ts'
@@ -24,56 +20,51 @@ const seconds = 2
 const GB = 1e9
 
 /** By the names that `npm run bench -- tunnel/NAME` takes. */
-export function tunnelCases(scope: Scope): Record<string, Case> {
-  const file = join(temporaryDirectory(scope), '1g')
-  writeFileSync(file, '')
-  truncateSync(file, downloadBytes)
-  return {
-    'get-1': gets('small GET, 1 connection', { connections: 1 }),
-    'get-64': gets('small GET, 64 connections', { connections: 64 }),
-    'get-512': gets('small GET, 512 connections', { connections: 512 }),
-    handshakes: gets('a TLS connection a request', {
-      connections: 16,
-      header: 'Connection: close',
-    }),
-    '100k': gets('GET of 100 KB, 64 connections', { connections: 64, path: '/100k' }),
-    download: transfers('1 GB down', (way) => download(way, '/1g')),
-    upload: transfers('1 GB up', (way) => upload(way, file)),
-    downloads: transfers('16 × 64 MB down at once', (way) => download(way, '/64m', 16)),
-    websocket: {
-      metrics: [more('WebSocket echo of 100 B, 64 connections', 'messages/s')],
-      run: async (way) => [await webSocketEcho(way, { connections: 64, seconds })],
+export const tunnelCases: Readonly<Record<string, Case>> = {
+  'get-1': gets('small GET, 1 connection', { connections: 1 }),
+  'get-64': gets('small GET, 64 connections', { connections: 64 }),
+  'get-512': gets('small GET, 512 connections', { connections: 512 }),
+  handshakes: gets('a TLS connection a request', {
+    connections: 16,
+    header: 'Connection: close',
+  }),
+  '100k': gets('GET of 100 KB, 64 connections', { connections: 64, path: '/100k' }),
+  download: transfers('1 GB down', (way) => download(way, '/1g')),
+  upload: transfers('1 GB up', (way) => upload(way, downloadBytes)),
+  downloads: transfers('16 × 64 MB down at once', (way) => download(way, '/64m', 16)),
+  websocket: {
+    metrics: [more('WebSocket echo of 100 B, 64 connections', 'messages/s')],
+    run: async (way) => [await webSocketEcho(way, { connections: 64, seconds })],
+  },
+  http2: {
+    metrics: [more('HTTP/2, 8 connections × 64 streams', 'requests/s')],
+    async run(way) {
+      if (!way.hasHttp2) return undefined
+      const load = { connections: 8, streams: 64, requests: 20_000 }
+      return [(await h2load(way, load)).perSecond]
     },
-    http2: {
-      metrics: [more('HTTP/2, 8 connections × 64 streams', 'requests/s')],
-      async run(way) {
-        if (!way.hasHttp2) return undefined
-        const load = { connections: 8, streams: 64, requests: 20_000 }
-        return [(await h2load(way, load)).perSecond]
-      },
+  },
+  latency: {
+    metrics: [less('first byte, p50', 'ms'), less('first byte, p99', 'ms')],
+    async run(way) {
+      const sorted = await firstByteMs(way, 200)
+      return [sorted[99] ?? Number.NaN, sorted[197] ?? Number.NaN]
     },
-    latency: {
-      metrics: [less('first byte, p50', 'ms'), less('first byte, p99', 'ms')],
-      async run(way) {
-        const sorted = await firstByteMs(way, 200)
-        return [sorted[99] ?? Number.NaN, sorted[197] ?? Number.NaN]
-      },
-    },
-    distance: {
-      ...transfers('256 MB down over 100 ms of round trip', (way) => download(way, '/256m'), 256),
-      roundTripMs: 100,
-    },
-    memory: {
-      metrics: [
-        less('resident with one visitor: gateway', 'MiB'),
-        less('resident with one visitor: agent', 'MiB'),
-        less('an idle TLS visitor, of 5,000: gateway', 'KiB'),
-        less('an idle TLS visitor, of 5,000: agent', 'KiB'),
-      ],
-      run: memory,
-      isFresh: true,
-    },
-  }
+  },
+  distance: {
+    ...transfers('256 MB down over 100 ms of round trip', (way) => download(way, '/256m'), 256),
+    roundTripMs: 100,
+  },
+  memory: {
+    metrics: [
+      less('resident with one visitor: gateway', 'MiB'),
+      less('resident with one visitor: agent', 'MiB'),
+      less('an idle TLS visitor, of 5,000: gateway', 'KiB'),
+      less('an idle TLS visitor, of 5,000: agent', 'KiB'),
+    ],
+    run: memory,
+    isFresh: true,
+  },
 }
 
 function gets(name: string, load: { connections: number; header?: string; path?: string }): Case {

@@ -1,45 +1,52 @@
 import { installTools, pathOf } from '../../test/support/tools.js'
-import { type Contestant, compare, type Result, type SuiteOptions } from '../measure.ts'
-import { BenchScope } from '../scope.ts'
+import { type Contestant, compare, type Result, type Suite } from '../measure.ts'
+import { BenchScope, inScope } from '../scope.ts'
 import { type Case, tunnelCases } from './cases.ts'
 import { startWays, type Way } from './ways.ts'
 
 const tools = ['curl', 'h2load', 'nginx', 'ssh', 'sshd', 'wrk']
 
 /** Whole tunnels, as real processes under real load, beside nginx without one. */
-export async function* benchTunnel({ rounds, wants }: SuiteOptions): AsyncGenerator<Result> {
-  if (tools.some((tool) => pathOf(tool) === undefined)) installTools()
-  const lacking = tools.filter((tool) => pathOf(tool) === undefined)
-  if (lacking.length > 0) {
-    console.error(`tunnel: NOT measured, without ${lacking.join(', ')}`)
-    return
-  }
+export const tunnelSuite: Suite = {
+  cases: Object.keys(tunnelCases),
+  async *run(names, rounds) {
+    if (tools.some((tool) => pathOf(tool) === undefined)) installTools()
+    const lacking = tools.filter((tool) => pathOf(tool) === undefined)
+    if (lacking.length > 0) {
+      console.error(`tunnel: NOT measured, without ${lacking.join(', ')}`)
+      return
+    }
+    const cases = names.flatMap((name) => tunnelCases[name] ?? [])
+    const alone = cases.filter((each) => each.isFresh || each.roundTripMs)
+    for (const each of alone) yield* await measureAlone(each, rounds)
+    if (alone.length < cases.length) {
+      yield* measureTogether(
+        cases.filter((each) => !alone.includes(each)),
+        rounds,
+      )
+    }
+  },
+}
+
+/** With the same programs for all of them. */
+async function* measureTogether(cases: readonly Case[], rounds: number): AsyncGenerator<Result> {
   const scope = new BenchScope()
   try {
-    const cases = Object.entries(tunnelCases(scope)).filter(([name]) => wants(name))
-    const alone = cases.filter(([, each]) => each.isFresh || each.roundTripMs)
-    for (const [, each] of alone) yield* await measureAlone(each, rounds)
-    if (alone.length === cases.length) return
     const ways = await startWays(scope)
-    for (const [, each] of cases.filter((one) => !alone.includes(one))) {
-      yield* await compare(each.metrics, contestantsOf(each, ways), rounds)
-    }
+    for (const each of cases) yield* await compare(each.metrics, contestantsOf(each, ways), rounds)
   } finally {
     await scope.end()
   }
 }
 
 /** With programs of its own. */
-async function measureAlone(each: Case, rounds: number): Promise<Result[]> {
-  const scope = new BenchScope()
-  try {
+function measureAlone(each: Case, rounds: number): Promise<Result[]> {
+  return inScope(async (scope) => {
     const contestants = contestantsOf(each, await startWays(scope, each.roundTripMs))
     return each.isFresh
-      ? await compare(each.metrics, contestants, 1, { warmUps: 0 })
-      : await compare(each.metrics, contestants, rounds)
-  } finally {
-    await scope.end()
-  }
+      ? compare(each.metrics, contestants, 1, { warmUps: 0 })
+      : compare(each.metrics, contestants, rounds)
+  })
 }
 
 function contestantsOf({ run }: Case, ways: readonly Way[]): Record<string, Contestant> {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { Figure, Result } from '../measure.ts'
+import { UsageError } from '../usage-error.ts'
 
 /** What was measured, as it is kept in a file. */
 export interface Report {
@@ -7,24 +8,45 @@ export interface Report {
   readonly suites: Readonly<Record<string, readonly Result[]>>
 }
 
-/** @throws Error, when the file is none of ours. */
+/** @throws UsageError where there is none. */
 export function readReport(file: string): Report {
-  const report = JSON.parse(readFileSync(file, 'utf8'))
-  if (typeof report?.suites !== 'object') throw new Error(`${file} is no report of npm run bench`)
-  return report
+  const text = contentsOf(file)
+  try {
+    const report = JSON.parse(text)
+    if (Object.values(report.suites).every(Array.isArray)) return report
+  } catch {
+    // said below
+  }
+  throw new UsageError(`${file} is no report of npm run bench --json`)
 }
 
-/**
- * Ratios, to the first contestant, that are worse than they were by more than what both runs' spreads
- * explain: a line each. Ratios, since machines differ.
- */
-export function regressions(before: Report, now: Report): string[] {
-  return Object.entries(now.suites).flatMap(([suite, results]) =>
+function contentsOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
+export interface Comparison {
+  /** Ratios, to the first contestant, that are worse by more than what both runs' spreads explain: a line each. */
+  readonly worse: readonly string[]
+  /** What was not measured before. */
+  readonly isNew: readonly string[]
+}
+
+/** Of ratios, since machines differ. */
+export function compareReports(before: Report, now: Report): Comparison {
+  const isNew: string[] = []
+  const regressed = Object.entries(now.suites).flatMap(([suite, results]) =>
     results.flatMap((result) => {
+      const what = `${suite}: ${result.name}`
       const old = before.suites[suite]?.find(({ name }) => name === result.name)
-      return old === undefined ? [] : worse(`${suite}: ${result.name}`, old, result)
+      if (old === undefined) isNew.push(what)
+      return old === undefined ? [] : worse(what, old, result)
     }),
   )
+  return { worse: regressed, isNew }
 }
 
 function worse(what: string, before: Result, now: Result): string[] {
