@@ -1,11 +1,10 @@
 import { execFile } from 'node:child_process'
-import { truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { temporaryDirectory } from '../../test/support/programs.ts'
-import type { Scope } from '../../test/support/scope.ts'
 import { inScope } from '../scope.ts'
 import { hostname, type Way } from './ways.ts'
+import { writeZeros } from './zeros.ts'
 
 const run = promisify(execFile)
 const options = { maxBuffer: 16 * 1024 * 1024 }
@@ -57,17 +56,10 @@ export async function download({ port }: Way, path: string, times = 1): Promise<
 export function upload({ port }: Way, bytes: number): Promise<number> {
   const url = `https://${hostname}:${port}/behind/upload`
   return inScope((scope) => {
-    const file = emptyFile(scope, bytes)
+    const file = join(temporaryDirectory(scope), 'zeros')
+    writeZeros(file, bytes)
     return timed('curl', [...curlFlags, '--output', '/dev/null', '--upload-file', file, url])
   })
-}
-
-/** Of zeros, which take no room on the disk. */
-function emptyFile(scope: Scope, bytes: number): string {
-  const file = join(temporaryDirectory(scope), 'zeros')
-  writeFileSync(file, '')
-  truncateSync(file, bytes)
-  return file
 }
 
 const curlFlags = ['--silent', '--show-error', '--fail', '--insecure', '--http1.1']

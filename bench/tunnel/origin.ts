@@ -1,4 +1,4 @@
-import { truncateSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { WebSocketServer } from 'ws'
@@ -7,6 +7,7 @@ import { temporaryDirectory } from '../../test/support/programs.ts'
 import type { Scope } from '../../test/support/scope.ts'
 import type { CertificateFiles } from './certificate.ts'
 import { startNginx } from './nginx.ts'
+import { writeZeros } from './zeros.ts'
 
 export const downloadBytes = 1024 ** 3
 
@@ -28,8 +29,7 @@ export async function startOrigin(scope: Scope, { key, chain }: CertificateFiles
     ['256m', 256 * 1024 ** 2],
     ['64m', 64 * 1024 ** 2],
   ] as const) {
-    writeFileSync(join(root, name), '')
-    truncateSync(join(root, name), bytes)
+    writeZeros(join(root, name), bytes)
   }
   const behind = await startSink(scope)
   const [port, tlsPort] = [await closedPort(), await closedPort()]

@@ -17,15 +17,14 @@ export const tunnelSuite: Suite = {
       return
     }
     const cases = names.flatMap((name) => tunnelCases[name] ?? [])
-    const alone = cases.filter((each) => each.isFresh || each.roundTripMs)
-    for (const each of alone) yield* await measureAlone(each, rounds)
-    if (alone.length < cases.length) {
-      yield* measureTogether(
-        cases.filter((each) => !alone.includes(each)),
-        rounds,
-      )
-    }
+    for (const each of cases.filter(isAlone)) yield* await measureAlone(each, rounds)
+    const others = cases.filter((each) => !isAlone(each))
+    if (others.length > 0) yield* measureTogether(others, rounds)
   },
+}
+
+function isAlone({ isFresh, roundTripMs }: Case): boolean {
+  return isFresh === true || roundTripMs !== undefined
 }
 
 /** With the same programs for all of them. */
